@@ -33,7 +33,9 @@ class NotifyPolicy(Policy):
         description="Blocks for what needs a person now: triage escalated, or the champion was rolled back.",
     )
     warning: Receivers | None = Field(
-        default=None, description="Blocks for what needs a look today: broken data, a flow that fails."
+        default=None,
+        description="Blocks for what needs a look today: broken data, an exceeded limit of fairness or calibration, "
+        "a flow that fails.",
     )
     # A text, because Prefect stores the default of a whole section as its form has it, and there a span is in ISO 8601.
     again: str = Field(default="1d", description="The duration after which a lasting incident is repeated.")

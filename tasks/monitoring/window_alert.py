@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from everfit.tasks.incidents.alert import Alert
 from everfit.tasks.triage import VERDICTS, TriageDecision
+from everfit.tasks.triage.limit_signals import LimitedFigure
 from everfit.tasks.triage.signals import Signals
 
 SUBJECT = "window"
@@ -11,6 +12,13 @@ SUBJECT = "window"
 QUIET_LOOKS = 2
 """Looks in a row that must find nothing, so that a problem at its limit doesn't open and close each hour."""
 _WINDOWS = 24
+
+_LIMIT = "a limit of fairness or calibration is exceeded"
+_LIMIT_ADVICE = (
+    "Find out why. If the limit stays exceeded, `when_broken` of monitoring.fairness or monitoring.calibration decides: "
+    "it is watched, a person is called, or a retraining is."
+)
+_LIMIT_COMMAND = "everfit history {model}"
 
 
 def window_alert(
@@ -21,7 +29,10 @@ def window_alert(
     page: str = "",
     picture: str = "",
 ) -> Alert | None:
-    """Return the alert about a window; None if its verdict notifies nobody.
+    """Return the alert about a window; None if its verdict notifies nobody and no limit is exceeded.
+
+    A limit of fairness or calibration is told from the first window on that surely exceeds it, also while the window
+    is only watched or calls a retraining.
 
     Args:
         signals: The evidence of the window.
@@ -30,22 +41,27 @@ def window_alert(
         page: Address of the run with the evidence.
         picture: Address of the drift report, if one was drawn.
     """
-    verdict = VERDICTS[decision.verdict]
-    if verdict.severity is None:
-        return None
+    verdict, exceeded = VERDICTS[decision.verdict], _exceeded(signals)
+    severity, what, signature, why = verdict.severity, verdict.headline, decision.signature, decision.reasons
+    advice, command = verdict.advice, verdict.command
+    if severity is None:
+        if not exceeded:
+            return None
+        severity, what, advice, command = "warning", _LIMIT, _LIMIT_ADVICE, _LIMIT_COMMAND
+        signature, why = f"limit {sorted(figure.name for figure in exceeded)}", _first(exceeded, decision.reasons)
     values = [_value(before) for before in earlier if before.window.until < decision.window.until]
     chart = tuple(value for value in (*values, _value(signals)) if value is not None)[-_WINDOWS:]
     return Alert(
         subject=SUBJECT,
-        severity=verdict.severity,
-        what=verdict.headline,
-        signature=f"{decision.verdict} {decision.signature}",
+        severity=severity,
+        what=what,
+        signature=signature if verdict.severity is None else f"{decision.verdict} {signature}",
         how_bad="; ".join(_figures(signals)),
-        why=decision.reasons,
+        why=why,
         chart=chart if len(chart) > 1 else (),
         chart_of=str(signals.quality.metric or "") if len(chart) > 1 else "",
-        advice=_advice(verdict.advice, signals, decision),
-        command=verdict.command.format(model=decision.model),
+        advice=_advice(advice, signals, decision),
+        command=command.format(model=decision.model),
         page=page,
         picture=picture,
     )
@@ -63,8 +79,16 @@ def _advice(advice: str, signals: Signals, decision: TriageDecision) -> str:
 def _figures(signals: Signals) -> list[str]:
     """Return what was measured of quality and data, and the limits that are exceeded: how bad a window is."""
     shown = [f"{area.title}: {area.text}" for area in (signals.quality, signals.data) if area.measured]
-    exceeded = [figure.summary for area in (signals.fairness, signals.calibration) for figure in area.broken]
-    return [*shown, *exceeded]
+    return [*shown, *(figure.summary for figure in _exceeded(signals))]
+
+
+def _exceeded(signals: Signals) -> list[LimitedFigure]:
+    return [figure for area in (signals.fairness, signals.calibration) for figure in area.broken]
+
+
+def _first(exceeded: Sequence[LimitedFigure], reasons: Sequence[str]) -> tuple[str, ...]:
+    """Return the exceeded limits as reasons, and then the other reasons of the window."""
+    return tuple(dict.fromkeys([*(figure.summary for figure in exceeded), *reasons]))
 
 
 def _value(signals: Signals) -> float | None:

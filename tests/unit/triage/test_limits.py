@@ -57,6 +57,23 @@ def test_a_limit_that_stays_broken_does_what_the_spec_says() -> None:
     assert watched.verdict == "watch"
 
 
+def test_people_are_told_of_a_limit_at_the_first_window_that_exceeds_it() -> None:
+    found = signals(5, fairness=parity(0.12))
+    at_first = window_alert(found, limited(0.12))
+    retrained = window_alert(found, limited(0.12, "retrain", before(NAME)))
+    escalated = window_alert(found, limited(0.12, "escalate", before(NAME)))
+
+    assert at_first is not None
+    assert (at_first.severity, at_first.what) == ("warning", "a limit of fairness or calibration is exceeded")
+    assert at_first.why[0].startswith("demographic parity difference of sex is 0.17")
+    assert "when_broken" in at_first.advice
+    assert retrained is not None
+    assert (retrained.severity, retrained.signature) == ("warning", at_first.signature)  # no other problem
+    assert escalated is not None
+    assert escalated.severity == "critical"
+    assert window_alert(signals(5, fairness=parity(0.09)), limited(0.09)) is None
+
+
 def test_another_champion_or_another_limit_begins_anew() -> None:
     assert limited(0.12, "escalate", before(NAME, reference="reference-2")).verdict == "watch"
     assert limited(0.12, "escalate", before("fairness.parity_of_age")).verdict == "watch"
