@@ -5,6 +5,7 @@ that was killed goes on at the window where it was.
 """
 
 import ctypes
+import fcntl
 import json
 import logging
 import resource
@@ -32,6 +33,10 @@ def main(folder: Path) -> None:
     if sys.platform == "linux":
         # It ends with the rehearsal, even if that is killed. Of SIGTERM Prefect makes an exception, and life goes on.
         ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))
+    lock = (folder / "lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)  # one that an ended rehearsal has left on a worker may still be about to stop
+    if (folder / "life.json").exists():
+        return
     job = json.loads((folder / "job.json").read_text())
     ends = [datetime.fromisoformat(end) for end in job["ends"]]
     environment.prepare(Settings())

@@ -3,11 +3,9 @@
 import fcntl
 import hashlib
 import json
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -18,15 +16,15 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.registry.own_code import COMMIT, own_code
 from everfit.tasks.rehearsal import sandbox
 from everfit.tasks.rehearsal.life import Life
+from everfit.tasks.rehearsal.living import POLL, LifeJob, Pulse, live
 from everfit.tasks.rehearsal.matrix import Fit, Matrix, fit_all, measure_all
 from everfit.tasks.rehearsal.patches import patched
-from everfit.tasks.rehearsal.plan import SPEC, RehearsalPlan
+from everfit.tasks.rehearsal.plan import SPEC, RehearsalPlan, Rehearsed
 from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.training.results import Choice
 
-_PROCESS = "everfit.deployments.rehearsal.life_process"
-_POLL, _REPORT = 0.5, 15.0
-"""Seconds between looks at the progress, and between lines about it."""
+_REPORT = 15.0
+"""Seconds between lines about the progress."""
 
 
 class Running:
@@ -35,10 +33,12 @@ class Running:
     Args:
         spec: The model's spec.
         plan: Of the rehearsal.
-        root: Folder of the rehearsal.
+        root: Folder of the rehearsal. Workers of a cluster have to reach it as well.
         real: The real workspace, of which only the deleted keys are read.
-        jobs: How many lives and fits run at a time.
+        workers: Where lives run, and fits where `far`.
         report: Takes lines about the progress.
+        far: Whether the workers are those of a cluster. In threads fits run one after the other, because each uses
+            every core by itself.
     """
 
     def __init__(  # noqa: PLR0917 - each is a part of the rehearsal
@@ -47,20 +47,30 @@ class Running:
         plan: RehearsalPlan,
         root: Path,
         real: Workspace,
-        jobs: int,
+        workers: Executor,
         report: Callable[[str], object],
+        *,
+        far: bool = False,
     ) -> None:
-        self.spec, self.plan, self.root, self.real = spec, plan, root, real
-        self.jobs, self.report = jobs, report
-        self._stopped = Event()
+        self.spec, self.plan, self.root, self.real = spec, plan, root.absolute(), real
+        self.workers, self.report, self.far = workers, report, far
+        self._pulse, self._stopped = Pulse(self.root / "pulse"), Event()
         self._folders: dict[str, Path] = {}
         for policy in plan.policies:
-            changed = patched(spec, policy.patch, f"the policy {policy.name!r}") if policy.patch else spec
-            self._folders[policy.name] = sandbox.folder_of(root, f"{policy.name} {spec_identity(changed)[:8]}")
+            self._folders[policy.name] = sandbox.folder_of(
+                self.root, f"{policy.name} {spec_identity(self._spec_of(policy))[:8]}"
+            )
+
+    def _spec_of(self, policy: Rehearsed) -> ModelSpec:
+        return patched(self.spec, policy.patch, f"the policy {policy.name!r}") if policy.patch else self.spec
 
     @property
     def _matrix(self) -> Path:
         return self.root / "matrix"
+
+    @property
+    def _fitting(self) -> Executor | None:
+        return self.workers if self.far else None
 
     def run(self) -> tuple[dict[str, Life], Matrix | None]:
         """Live through all policies and fit the matrix, and return what became of them.
@@ -69,59 +79,34 @@ class Running:
             EverfitError: A life failed, or the same rehearsal is running.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        with _locked(self.root / "lock"), ThreadPoolExecutor(self.jobs) as pool:
-            main, *others = self.plan.policies
-            lives = {policy.name: pool.submit(self._live, policy.name, policy.patch) for policy in (main, *others)}
-            fits = pool.submit(self._fit, lives[main.name])  # last, since it waits for the first model
+        with _locked(self.root / "lock"), ThreadPoolExecutor(1) as beside:
+            self._pulse.beat()
+            lives = {policy.name: self.workers.submit(live, self._job(policy)) for policy in self.plan.policies}
+            # Last, since it waits for the first model. On a cluster it only prepares the fits of others.
+            fits = (beside if self.far else self.workers).submit(self._fit, lives[self.plan.policies[0].name])
             try:
                 self._watch([*lives.values(), fits])
             finally:
                 self._stopped.set()
+                self._pulse.stop()
             found = {name: life.result() for name, life in lives.items()}
             fitted = fits.result()
             matrix = None if fitted is None else self._measure(fitted)
         self._tidy()
         return found, matrix
 
-    def _live(self, name: str, patch: Mapping[str, Any]) -> Life:
-        """Live through a policy in a process of its own."""
-        folder = self._folders[name]
-        result = folder / "life.json"
-        if not result.exists():
-            spec = patched(self.spec, patch, f"the policy {name!r}") if patch else self.spec
-            secrets = sandbox.prepare_folder(folder, spec, self.real)
-            job = {
+    def _job(self, policy: Rehearsed) -> LifeJob:
+        """Prepare the folder of a policy, unless it was lived through before."""
+        job = LifeJob(policy.name, self._folders[policy.name], self._spec_of(policy), self._pulse, Path.cwd())
+        if not job.result.exists():
+            sandbox.prepare_folder(job.folder, job.spec, self.real)
+            told = {
                 "ends": [end.isoformat() for end in self.plan.ends],
                 "until": self.plan.until.isoformat(),
-                "keep_rows": name == SPEC,
+                "keep_rows": policy.name == SPEC,
             }
-            (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-            self._process(name, folder, sandbox.environment(folder) | secrets)
-        return Life.model_validate_json(result.read_bytes())
-
-    def _process(self, name: str, folder: Path, environment: Mapping[str, str]) -> None:
-        with (folder / sandbox.LOG).open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603 - our own command
-                [sys.executable, "-m", _PROCESS, str(folder)],
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-            try:
-                while process.poll() is None:
-                    if self._stopped.wait(_POLL):
-                        raise EverfitError(f"the life of {name!r} was stopped; run the command again to go on")
-            finally:
-                if process.poll() is None:
-                    process.kill()  # Prefect makes an exception of SIGTERM, and life would go on
-                    process.wait()
-        if process.returncode:
-            last = (folder / sandbox.LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
-            raise EverfitError(
-                f"the life of {name!r} ended with {process.returncode}: {' '.join(last)[:300]}; {folder / sandbox.LOG} "
-                f"has all of its log, and the command goes on where it was"
-            )
+            (job.folder / "job.json").write_text(json.dumps(told), encoding="utf-8")
+        return job
 
     def _fit(self, main: "Future[Life]") -> list[Fit] | None:
         """Fit the matrix once the first model is known, unless an earlier run measured it; None without a model."""
@@ -129,7 +114,7 @@ class Running:
             return []
         known = self._folders[SPEC] / "first.json"
         while not known.exists():
-            if main.done() or self._stopped.wait(_POLL):
+            if main.done() or self._stopped.wait(POLL):
                 break
         if not known.exists():
             return None
@@ -137,7 +122,8 @@ class Running:
         if first["choice"] is None:
             return None
         sandbox.copy_deleted_keys(self.real, Workspace(str(self._matrix / "workspace")), self.spec.name)
-        return fit_all(self.spec, self.plan, first["place"], Choice.model_validate(first["choice"]), self._matrix)
+        choice = Choice.model_validate(first["choice"])
+        return fit_all(self.spec, self.plan, first["place"], choice, self._matrix, workers=self._fitting)
 
     @property
     def _is_measured(self) -> bool:
@@ -146,14 +132,15 @@ class Running:
     def _measure(self, fits: list[Fit]) -> Matrix:
         if not self._is_measured:
             self.report("each model of the matrix predicts each later window")
-        return measure_all(self.spec, fits, self._folders[SPEC] / "rows", self._matrix)
+        return measure_all(self.spec, fits, self._folders[SPEC] / "rows", self._matrix, self._fitting)
 
     def _watch(self, running: "list[Future[Any]]") -> None:
         """Report progress with an estimate of the rest, until all is done or something fails."""
         began, before, said = time.monotonic(), self._lived(), 0.0
         left: set[Future[Any]] = set(running)
         while left:
-            done, left = wait(left, timeout=_POLL, return_when=FIRST_COMPLETED)
+            done, left = wait(left, timeout=POLL, return_when=FIRST_COMPLETED)
+            self._pulse.beat()
             for future in done:
                 future.result()
             now = time.monotonic()

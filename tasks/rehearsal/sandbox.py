@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -65,28 +66,35 @@ def folder_of(root: Path, policy: str) -> Path:
     return root / "lives" / (re.sub(r"[^a-z0-9]+", "-", policy.lower()).strip("-") or "policy")
 
 
-def prepare_folder(folder: Path, spec: ModelSpec, real: Workspace) -> dict[str, str]:
+def prepare_folder(folder: Path, spec: ModelSpec, real: Workspace) -> None:
     """Make the folder of a policy, with the spec as it is lived through; one that is there already is kept.
 
     Args:
         folder: Of the policy.
-        spec: Of the policy.
+        spec: Of the policy. Its secrets are written nowhere; the spec in the folder names variables.
         real: The real workspace, whose deleted keys hold here too. Nothing else of it is read, and nothing written.
-
-    Returns:
-        Variables with the secrets of the spec's sources, for the process; they are written nowhere.
     """
     (folder / WORKSPACE).mkdir(parents=True, exist_ok=True)
     (folder / "prefect").mkdir(exist_ok=True)
-    content, secrets = as_rehearsed(spec.content()), dict[str, str]()
-    found = [*secrets_of(spec.source, ("source",)), *secrets_of(spec.joins, ("joins",))]
-    for number, (path, secret) in enumerate(found):
-        name = f"{_SECRET}{number}"
-        secrets[name] = reveal(secret, ".".join(map(str, path)))
+    content = as_rehearsed(spec.content())
+    for name, (path, _) in _named_secrets(spec).items():
         put(content, path, f"env:{name}")
     (folder / SPEC_FILE).write_text(yaml.safe_dump(content), encoding="utf-8")
     copy_deleted_keys(real, Workspace(str(folder / WORKSPACE)), spec.name)
-    return secrets
+
+
+def secret_variables(spec: ModelSpec) -> dict[str, str]:
+    """Return the variables that the spec in a policy's folder names, with the secrets of the sources.
+
+    Args:
+        spec: Of the policy.
+    """
+    return {name: reveal(secret, ".".join(map(str, path))) for name, (path, secret) in _named_secrets(spec).items()}
+
+
+def _named_secrets(spec: ModelSpec) -> dict[str, Any]:
+    found = [*secrets_of(spec.source, ("source",)), *secrets_of(spec.joins, ("joins",))]
+    return {f"{_SECRET}{number}": secret for number, secret in enumerate(found)}
 
 
 def remove(folder: Path) -> None:

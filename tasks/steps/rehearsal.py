@@ -24,6 +24,7 @@ from everfit.tasks.rehearsal.running import Running, spec_identity
 from everfit.tasks.rehearsal.variations import variations
 from everfit.tasks.steps.artifacts import leave_page
 from everfit.tasks.steps.step import step, step_logger
+from everfit.tasks.steps.task_runners import executor, side_by_side
 from everfit.tasks.turns.context import Context
 
 logger = step_logger("everfit.rehearsal")
@@ -99,7 +100,8 @@ def live_through(
         context: The model; nothing of it is changed.
         plan: Of the rehearsal.
         folder: Where the rehearsal is kept; None for `rehearsals/MODEL`.
-        jobs: How many processes run at a time; None for one a core, at most four.
+        jobs: How many processes run at a time; None for one a core, at most four. A Dask scheduler has workers of its
+            own, as many as there are.
         price: Price of a turn; None for that of the spec.
 
     Returns:
@@ -109,8 +111,9 @@ def live_through(
         EverfitError: A life failed; the next run goes on where it was.
     """
     root = folder_of(context, folder) / plan.identity[:12]
-    workers = jobs or min(4, usable_cores())
-    lives, matrix = Running(context.spec, plan, root, context.workspace, workers, logger.info).run()
+    with executor(jobs or min(4, usable_cores())) as workers:
+        running = Running(context.spec, plan, root, context.workspace, workers, logger.info, far=side_by_side())
+        lives, matrix = running.run()
     outcome = assemble(context.spec, plan, lives, matrix, price)
     return outcome.model_copy(update={"since_then": _since_then(context)})
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -89,3 +90,31 @@ def test_an_unknown_runner_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(RUNNER, "ray")
     with pytest.raises(EverfitError, match="allowed: threads, dask"):
         task_runner()
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")
+def test_a_rehearsal_on_workers_finds_what_it_finds_in_threads(scheduler: str, workspace: Path) -> None:
+    """Its lives, fits and windows run on the workers, and only the processor times differ."""
+    write_month(workspace.parent, "spring", deliveries("2024-01-01", 88))
+    Path("deliveries.yaml").write_text(yaml.safe_dump(SPEC))
+    command = [Path(sys.executable).with_name("everfit"), "rehearse", "deliveries.yaml", "--json", "--no-variations"]
+    command += ["--from", "2024-03-01", "--to", "2024-03-29", "--every", "14d"]
+    found = []
+    for runner in ({}, {RUNNER: "dask", ADDRESS: scheduler}):
+        done = subprocess.run(
+            command, env=os.environ | runner, capture_output=True, text=True, timeout=900, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(without_times(json.loads(done.stdout)))
+        Path("rehearsals").rename(f"rehearsals-{len(found)}")
+
+    assert found[0] == found[1]
+    assert found[0]["matrix"][0][1] is not None
+
+
+def without_times(outcome: Any) -> Any:
+    """A result without its processor times."""
+    if isinstance(outcome, dict):
+        return {name: without_times(value) for name, value in outcome.items() if "seconds" not in name}
+    return [without_times(value) for value in outcome] if isinstance(outcome, list) else outcome

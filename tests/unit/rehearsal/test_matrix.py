@@ -1,5 +1,6 @@
 """The matrix: each model is fitted on what was known then, once, and measured in each later window."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -41,6 +42,10 @@ def spec(tmp_path: Path, rows: pd.DataFrame) -> ModelSpec:
     return ModelSpec.model_validate({**SPEC, "source": source})
 
 
+def facts(fit: Fit) -> dict[str, object] | None:
+    return None if fit.fitted is None else fit.fitted.model_dump(exclude={"path"})
+
+
 def test_a_model_learns_only_from_what_was_known_then(spec: ModelSpec, rows: pd.DataFrame, tmp_path: Path) -> None:
     done: list[int] = []
     fits = fit_all(spec, PLAN, 0, CHOICE, tmp_path / "matrix", lambda: done.append(1))
@@ -67,3 +72,9 @@ def test_a_model_learns_only_from_what_was_known_then(spec: ModelSpec, rows: pd.
     assert found.notes == ("2024-01-31: no model could be fitted: no row",)
     assert found.chance == pytest.approx(0.5)
     assert measure_all(spec, [], folder, tmp_path / "matrix") == found
+
+    with ThreadPoolExecutor(2) as workers:  # side by side all is the same but the paths and the seconds
+        beside = fit_all(spec, PLAN, 0, CHOICE, tmp_path / "beside", workers=workers)
+        assert [(one.place, facts(one)) for one in beside] == [(one.place, facts(one)) for one in fits]
+        again = measure_all(spec, [beside[0], failed[1], beside[2]], folder, tmp_path / "beside", workers)
+    assert again.model_copy(update={"seconds": found.seconds, "predicting": found.predicting}) == found

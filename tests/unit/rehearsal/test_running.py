@@ -1,12 +1,19 @@
 """What an earlier run of a rehearsal has done is used again only while nothing has changed that it depends on."""
 
+import fcntl
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from support.deliveries import SPEC
+from support.stack import wait_for
 
+from everfit.blocks.errors import EverfitError
 from everfit.blocks.spec import ModelSpec
+from everfit.tasks.rehearsal import living, sandbox
+from everfit.tasks.rehearsal.living import LifeJob, Pulse, live
 from everfit.tasks.rehearsal.running import spec_identity
+from everfit.tasks.storage.workspace import Workspace
 
 
 def test_results_depend_on_the_spec_and_on_the_users_own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,3 +27,25 @@ def test_results_depend_on_the_spec_and_on_the_users_own_code(tmp_path: Path, mo
 
     module.write_text("def profit(y, scores):\n    return 2.0\n")
     assert spec_identity(spec) != then
+
+
+@pytest.mark.parametrize("how", ["stopped", "silent"])
+def test_a_life_on_a_worker_ends_with_its_rehearsal(tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the command was killed, and a second life of the folder waits until the first one is gone."""
+    spec, pulse = ModelSpec.model_validate(SPEC), Pulse(tmp_path / "pulse")
+    job = LifeJob("the spec as it is", tmp_path / "life", spec, pulse, tmp_path)
+    sandbox.prepare_folder(job.folder, spec, Workspace(str(tmp_path / "real")))
+    pulse.beat()
+    with (job.folder / "lock").open("w") as earlier, ThreadPoolExecutor(1) as worker:
+        fcntl.flock(earlier, fcntl.LOCK_EX)
+        if how == "silent":
+            monkeypatch.setattr(living, "_PATIENCE", 3.0)
+        life = worker.submit(live, job)
+        if how == "stopped":
+            wait_for((job.folder / sandbox.LOG).exists)
+            pulse.stop()
+        with pytest.raises(EverfitError, match="was stopped; run the command again to go on"):
+            life.result(timeout=60)
+        fcntl.flock(earlier, fcntl.LOCK_UN)
+        with (job.folder / "lock").open("w") as free:
+            fcntl.flock(free, fcntl.LOCK_EX | fcntl.LOCK_NB)  # no process is left that waits for it

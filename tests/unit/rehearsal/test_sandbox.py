@@ -41,7 +41,9 @@ def test_secrets_of_a_source_go_to_the_process_and_into_no_file(
     monkeypatch.setenv("SALES_DB", "sqlite:////secret/place.db")
     content = {**SPEC, "source": {"kind": "sql", "url": "env:SALES_DB", "table": "deliveries"}}
     folder = tmp_path / "life"
-    variables = sandbox.prepare_folder(folder, ModelSpec.model_validate(content), Workspace(str(tmp_path / "real")))
+    spec = ModelSpec.model_validate(content)
+    sandbox.prepare_folder(folder, spec, Workspace(str(tmp_path / "real")))
+    variables = sandbox.secret_variables(spec)
     written = yaml.safe_load((folder / "spec.yaml").read_text())
     (name,) = variables
     assert variables[name] == "sqlite:////secret/place.db"
