@@ -18,6 +18,7 @@ from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.data.deduplication import CHANGED, CONFLICT, DUPLICATE, MatchedRows, deduplicator
+from everfit.tasks.data.key_ranges import key_ranges
 from everfit.tasks.data.manual_labels import with_manual_labels
 from everfit.tasks.data.quarantine import open_identities
 from everfit.tasks.data.staging import PART, Stager, Staging
@@ -271,7 +272,8 @@ def match_rows(
             day = _days(part)
             days += [int(day.min()), int(day.max())] if len(day) else []
         if version >= 0 and days:
-            for rows in dataset.arrow_batches([KEY, CONTENT, DAY], _known(spec, days), version):
+            ranges = key_ranges(staging, len(sizes), spec.columns.key)
+            for rows in dataset.arrow_batches([KEY, CONTENT, DAY], _known(spec, days), version, ranges):
                 matcher.add_existing(_ints(rows, KEY), _ints(rows, CONTENT), _days(rows))
         for keys, contents, refused in open_identities(spec.name, staging.workspace) if aside else ():
             matcher.add_quarantined(keys, contents, refused)

@@ -112,7 +112,9 @@ class HourlyTally:
 
 def hours_of(times: pd.Series) -> npt.NDArray[np.int64]:
     """Return the hours since 1970 of times, which must all be known."""
-    moments = pd.DatetimeIndex(pd.to_datetime(times, utc=True)).tz_localize(None).to_numpy()
+    if not isinstance(times.dtype, pd.DatetimeTZDtype):
+        times = pd.to_datetime(times, utc=True)  # of times it would first look at thousands, one by one
+    moments = pd.DatetimeIndex(times).tz_convert("UTC").tz_localize(None).to_numpy()
     return moments.astype("datetime64[h]").astype(np.int64)
 
 

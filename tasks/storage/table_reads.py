@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 KEY, DAY = "_key", "_day"
 """Columns of everfit's own: hash of the key, and the day partition."""
+
+Ranges = Mapping[str, tuple[int, int]]
+"""The least and the greatest value of some columns with whole numbers."""
 
 
 def text_field(name: str) -> "pds.Expression":
@@ -67,6 +71,17 @@ class TableReads:
             reason = reason_of(error)
             raise WorkspaceError(f"the table at {self.uri!r} can't be read at version {version!r}: {reason}") from error
 
+    @panics_as_errors()
+    def _at(self, version: int | None) -> "DeltaTable":
+        """Return the table at a version, to read alone: a local one that was opened before is not opened again.
+
+        Opening reads all of the log, so its time grows with the days of the table, and a turn reads a table many times.
+        """
+        commit = None if "://" in self.uri else _commit_file(self.uri, version)
+        if commit is None:
+            return self.open(version)
+        return _opened(self.uri, *commit)
+
     def exists(self) -> bool:
         """Return whether anything was ever appended."""
         from deltalake import DeltaTable
@@ -77,19 +92,30 @@ class TableReads:
 
     def version(self) -> int:
         """Return the newest version."""
-        return int(self.open().version())
+        return int(self._at(None).version())
 
     def columns(self, version: int | None = None) -> dict[str, str]:
         """Return the columns with their types, as Arrow names them."""
         import pyarrow as pa
 
-        return {item.name: str(item.type) for item in pa.schema(self.open(version).schema().to_arrow())}
+        return {item.name: str(item.type) for item in pa.schema(self._at(version).schema().to_arrow())}
 
     def arrow_batches(
-        self, columns: Sequence[str], condition: "pds.Expression | None" = None, version: int | None = None
+        self,
+        columns: Sequence[str],
+        condition: "pds.Expression | None" = None,
+        version: int | None = None,
+        ranges: Ranges | None = None,
     ) -> "Iterator[pa.RecordBatch]":
-        """Read some columns in chunks, as Arrow batches."""
-        scanner = self._files(self.open(version)).scanner(
+        """Read some columns in chunks, as Arrow batches.
+
+        Args:
+            columns: The columns.
+            condition: On the rows.
+            version: Version of the table; by default the newest.
+            ranges: Files may be left out that have no row within these ranges and none without a value there.
+        """
+        scanner = self._files(self._at(version), ranges=ranges or {}).scanner(
             columns=list(columns), filter=condition, batch_readahead=2, fragment_readahead=2
         )
         for batch in scanner.to_batches():
@@ -108,7 +134,7 @@ class TableReads:
         import pyarrow.compute as pc
         import pyarrow.dataset as pds
 
-        table = self.open()
+        table = self._at(None)
         for text in sorted({str(partition[DAY]) for partition in table.partitions()}, reverse=latest):
             day = date.fromisoformat(text)
             there = pds.field(time_column).is_valid()
@@ -126,7 +152,7 @@ class TableReads:
     ) -> "tuple[pds.Dataset, pds.Expression | None]":
         import pyarrow.dataset as pds
 
-        table = self.open(version)
+        table = self._at(version)
         if window is None:
             return self._files(table), None
         # The day excludes whole files before they are opened, and the time is exact.
@@ -143,9 +169,11 @@ class TableReads:
 
     def dataset(self, version: int | None = None) -> "pds.Dataset":
         """Return the files of a version as an Arrow dataset."""
-        return self._files(self.open(version))
+        return self._files(self._at(version))
 
-    def _files(self, table: "DeltaTable", since: date | None = None, until: date | None = None) -> "pds.Dataset":
+    def _files(
+        self, table: "DeltaTable", since: date | None = None, until: date | None = None, ranges: Ranges | None = None
+    ) -> "pds.Dataset":
         """Return the table's files as an Arrow dataset; of some days only, both included, if they are given.
 
         Arrow opens the files of a local folder itself. Delta's own file system is Python, which Arrow's threads call
@@ -159,7 +187,7 @@ class TableReads:
         import pyarrow.dataset as pds
         from pyarrow import fs
 
-        added = pa.table(table.get_add_actions(flatten=True))
+        added = _within(pa.table(table.get_add_actions(flatten=True)), ranges or {})
         folder = fs.SubTreeFileSystem(self.uri, fs.LocalFileSystem())
         parquet = pds.ParquetFileFormat(default_fragment_scan_options=pds.ParquetFragmentScanOptions(pre_buffer=True))
         fragments = [
@@ -231,6 +259,39 @@ class TableReads:
         )
         for chunk in _joined(scanner.to_batches(), rows):
             yield chunk.to_pandas()
+
+
+@lru_cache(maxsize=8)
+def _opened(uri: str, version: int, *_stamp: int) -> "DeltaTable":
+    """Return a local table at a version; the stamp of its commit tells it from another table of that address."""
+    return TableReads(uri).open(version)
+
+
+def _commit_file(uri: str, version: int | None) -> tuple[int, ...] | None:
+    """Return the version of a local table, and inode, time and size of its commit; None if there is no such file."""
+    log = Path(uri.removeprefix("file://")) / "_delta_log"
+    try:
+        if version is None:
+            version = max(int(path.stem) for path in log.glob("*.json") if path.stem.isdecimal())
+        found = (log / f"{version:020d}.json").stat()
+    except (OSError, ValueError):  # no table, or a checkpoint has replaced the commit
+        return None
+    return version, found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _within(added: "pa.Table", ranges: Ranges) -> "pa.Table":
+    """Return the files that may have a row within the ranges, by their statistics; without any, a file may."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for name, (least, greatest) in ranges.items():
+        figures = [f"null_count.{name}", f"min.{name}", f"max.{name}"]
+        if not set(figures) <= set(added.column_names) or not pa.types.is_integer(added[figures[1]].type):
+            continue
+        empty, low, high = (added[figure] for figure in figures)
+        outside = pc.and_(pc.equal(empty, 0), pc.or_(pc.less(high, least), pc.greater(low, greatest)))
+        added = added.filter(pc.invert(outside.fill_null(False)))
+    return added
 
 
 def _joined(batches: "Iterable[pa.RecordBatch]", rows: int) -> "Iterator[pa.Table]":

@@ -90,7 +90,7 @@ class Table(TableReads):
                 raise AlreadyWrittenError(f"{self.uri!r} has append {last} of {transaction!r}")
             if number is None and (last is not None or len(rows) == 0):
                 return int(table.version())
-            if after is not None:
+            if after is not None and table.version() != max(after, 0):
                 table = self.open(max(after, 0))  # version 0 of a new table has no rows, like a table that didn't exist
             write_deltalake(
                 table,

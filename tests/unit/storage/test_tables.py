@@ -1,5 +1,6 @@
 """The tables by themselves."""
 
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -107,6 +108,40 @@ def test_only_the_days_that_are_asked_for_are_opened(tmp_path: Path) -> None:
     assert len(expected) == 24
     with pytest.raises(FileNotFoundError):
         table.oldest("at")
+
+
+def test_files_without_a_row_in_a_range_are_left_out_and_those_with_an_empty_value_are_not(tmp_path: Path) -> None:
+    table = Table(str(tmp_path / "ids"))
+    for day, ids in enumerate([[1, 2, 3], [4, None, 6], [7, 8, 9]], start=1):
+        rows = pd.DataFrame({KEY: range(3), DAY: [datetime(2024, 1, day).date()] * 3, "text": ["5"] * 3})  # noqa: DTZ001
+        table.append(rows.assign(id=pd.array(ids, dtype="Int64")), f"day {day}")
+
+    def days(**ranges: tuple[int, int]) -> list[int]:
+        batches = table.arrow_batches([DAY], ranges=ranges)
+        return sorted({day.day for batch in batches for day in batch[DAY].to_pylist()})
+
+    assert days(id=(9, 12)) == [2, 3]
+    assert days(id=(3, 3)) == [1, 2]
+    assert days(id=(-5, 0)) == [2]
+    assert days(id=(6, 7)) == [2, 3]
+    assert days(text=(9, 12)) == days(unknown=(9, 12)) == [1, 2, 3]  # nothing is known of these
+
+
+def test_a_table_that_grows_and_one_in_its_place_are_read_as_they_are(tmp_path: Path) -> None:
+    table = many_days(tmp_path)
+    before, columns = table.read(), table.columns()
+    with pytest.MonkeyPatch.context() as patch:  # a version that was read is not opened again
+        patch.setattr(deltalake, "DeltaTable", None)
+        pd.testing.assert_frame_equal(table.read(), before)
+        assert table.columns() == columns
+
+    table.remove(f"{KEY} >= 10")
+    assert len(table.read()) == 10
+    pd.testing.assert_frame_equal(table.read(version=2), before)
+
+    shutil.rmtree(table.uri)
+    many_days(tmp_path, days=2)
+    assert len(table.read()) == 48
 
 
 def test_a_row_is_found_by_a_text_after_others_were_deleted(tmp_path: Path) -> None:
