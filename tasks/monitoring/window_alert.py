@@ -15,8 +15,8 @@ _WINDOWS = 24
 
 _LIMIT = "a limit of fairness or calibration is exceeded"
 _LIMIT_ADVICE = (
-    "Find out why. If the limit stays exceeded, `when_broken` of monitoring.fairness or monitoring.calibration decides: "
-    "it is watched, a person is called, or a retraining is."
+    "Find out why. If the limit stays exceeded, `when_broken` of monitoring.fairness or monitoring.calibration says "
+    "what follows: it is watched, a person is needed, or the model is retrained."
 )
 _LIMIT_COMMAND = "everfit history {model}"
 
@@ -31,7 +31,7 @@ def window_alert(
 ) -> Alert | None:
     """Return the alert about a window; None if its verdict notifies nobody and no limit is exceeded.
 
-    A limit of fairness or calibration is told from the first window on that surely exceeds it, also while the window
+    People are notified of an exceeded limit of fairness or calibration from the first window on, also while the window
     is only watched or calls a retraining.
 
     Args:

@@ -57,7 +57,7 @@ class _Listener:
 
 @dataclass(frozen=True)
 class LifeJob:
-    """What a worker has to know to live through history by one spec.
+    """A policy to live through, with all that a worker needs for it.
 
     Attributes:
         name: Of the policy.

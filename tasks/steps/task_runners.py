@@ -54,7 +54,7 @@ def executor(jobs: int) -> Iterator[Executor]:
         raise _missing() from error
     address = os.environ.get(ADDRESS)
     own = {} if address else {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None}
-    with Client(address, **own) as client:
+    with Client(address, **own) as client:  # type: ignore[no-untyped-call]
         yield client.get_executor(pure=False)
 
 
