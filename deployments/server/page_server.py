@@ -2,13 +2,13 @@
 
 import base64
 import hmac
-import ipaddress
 import re
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 from everfit.blocks.errors import DeploymentError, WorkspaceError
+from everfit.tasks.core.hosts import is_loopback
 from everfit.tasks.pages.writing import FOLDER
 from everfit.tasks.storage.workspace import Workspace
 
@@ -38,7 +38,7 @@ def page_server(workspace: Workspace, host: str, port: int, login: str | None = 
     Raises:
         DeploymentError: Other machines could read the pages without a login.
     """
-    if login is None and not _is_loopback(host):
+    if login is None and not is_loopback(host):
         raise DeploymentError(
             f"other machines would read the pages at {host!r} without a login; set EVERFIT_PAGES_LOGIN=user:password, "
             "or serve them at 127.0.0.1"
@@ -55,13 +55,6 @@ def page_server(workspace: Workspace, host: str, port: int, login: str | None = 
             return None
 
     return ThreadingHTTPServer((host, port), _handler(find, login))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _handler(find: Callable[[str], tuple[str, bytes] | None], login: str | None) -> type[BaseHTTPRequestHandler]:

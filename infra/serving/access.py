@@ -1,7 +1,6 @@
 """Control access: bearer tokens, and each client's rate and concurrency."""
 
 import hashlib
-import ipaddress
 import logging
 import re
 import secrets
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from everfit.blocks.errors import EverfitError
+from everfit.tasks.core.hosts import is_loopback
 
 logger = logging.getLogger(__name__)
 
@@ -51,16 +51,6 @@ def new_token(client: str) -> tuple[str, str]:
 def digest(token: str) -> str:
     """Return the stored form of a token: it has 256 random bits, so its plain SHA-256 can't be searched for."""
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach a server that is bound to a host."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 _HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._~-]*))(?::[0-9]{0,5})?")

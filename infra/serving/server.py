@@ -12,9 +12,10 @@ from everfit.blocks.errors import EverfitError
 from everfit.blocks.joins import Join
 from everfit.blocks.serving import ServingPolicy
 from everfit.blocks.settings import Settings
-from everfit.infra.serving.access import Tokens, is_loopback, read_tokens
+from everfit.infra.serving.access import Tokens, read_tokens
 from everfit.infra.serving.garbage import GarbageSearches
 from everfit.infra.serving.memory import FreedMemory, bound_arenas
+from everfit.tasks.core.hosts import is_loopback
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -1,6 +1,5 @@
 """Send HTTP requests within limits: allowed hosts, retries and a deadline."""
 
-import ipaddress
 import random
 import time
 from collections.abc import Collection, Iterator
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from everfit.blocks.errors import SourceError
+from everfit.tasks.core.hosts import is_loopback
 
 if TYPE_CHECKING:
     import httpx
@@ -27,18 +27,9 @@ def check_address(url: str, allowed_hosts: Collection[str]) -> str:
     host = parts.hostname or ""
     if parts.scheme == "https" and host:
         return url
-    if parts.scheme == "http" and (host in allowed_hosts or _is_loopback(host)):
+    if parts.scheme == "http" and (host in allowed_hosts or is_loopback(host)):
         return url
     raise SourceError(f"{url!r} is not https; use https, or add {host!r} to source.allowed_hosts")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from everfit.infra.serving.access import (
     Limiter,
     Tokens,
     is_host,
-    is_loopback,
     new_token,
     refuse_other_sites,
 )
@@ -195,14 +194,6 @@ def test_a_client_over_its_rate_is_answered_429(registry: Any, serve: Any, good:
     codes = [client.post("/models/delays/predict", json={"records": [good]}).status_code for _ in range(4)]
     assert codes[:2] == [200, 200]
     assert 429 in codes
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("192.0.2.1", False), ("example", False)],
-)
-def test_knows_which_hosts_only_this_machine_reaches(host: str, expected: bool) -> None:
-    assert is_loopback(host) is expected
 
 
 def test_does_not_start_open_to_the_network_or_closed_to_everybody(tmp_path: Path) -> None:

@@ -1,0 +1,13 @@
+"""What the name of a host tells."""
+
+import ipaddress
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach a server that is bound to a host."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
