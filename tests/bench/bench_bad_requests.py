@@ -9,18 +9,14 @@
 import argparse
 import asyncio
 import json
-import os
 import random
 import subprocess
 import sys
-import tempfile
 import time
-import warnings
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
-from bench_serving import free_port, log_model, records, server
+from bench_serving import free_port, fresh_workspace, log_model, records, server
 
 PROGRAM = "import sys; from everfit.infra.serving import run; run(['bench'], port=int(sys.argv[1]))"
 CONNECTIONS = 8
@@ -189,14 +185,7 @@ def main() -> None:
     parser.add_argument("--generated", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp())
-    os.environ |= {
-        "EVERFIT_WORKSPACE": str(folder / "workspace"),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "1",
-    }
-    warnings.simplefilter("ignore")
+    folder = fresh_workspace()
     log_model(folder)
     results, port, began = Answers(), free_port(), time.monotonic()
     with server([sys.executable, "-c", PROGRAM, str(port)], port) as pid:

@@ -14,9 +14,7 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from itertools import cycle
@@ -24,7 +22,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-from bench_serving import free_port, log_model, records
+from bench_serving import free_port, fresh_workspace, log_model, records
 
 PROGRAM = """
 import sys
@@ -129,14 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     for name, kind, value in (("rate", float, 200), ("seconds", float, 60), ("swaps", int, 5), ("kills", int, 3)):
         parser.add_argument(f"--{name}", type=kind, default=value)
-    folder = Path(tempfile.mkdtemp())
-    os.environ |= {
-        "EVERFIT_WORKSPACE": str(folder / "workspace"),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "1",
-    }
-    warnings.simplefilter("ignore")
+    folder = fresh_workspace()
     log_model(folder)
     load = asyncio.run(run(parser.parse_args(), folder))
     spools = folder / "workspace" / "serving" / "bench" / "spool"

@@ -249,6 +249,19 @@ def memory_mb(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
 
 
+def fresh_workspace() -> Path:
+    """A folder with a workspace and a registry of the bench's own, which the settings name from now on."""
+    folder = Path(tempfile.mkdtemp())
+    os.environ |= {
+        "EVERFIT_WORKSPACE": str(folder / "workspace"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "1",
+    }
+    warnings.simplefilter("ignore")
+    return folder
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -265,14 +278,7 @@ def main() -> None:
     )
     parser.add_argument("--drain", action="store_true", help="the drain into Delta, too")
     arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp())
-    os.environ |= {
-        "EVERFIT_WORKSPACE": str(folder / "workspace"),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "DO_NOT_TRACK": "1",
-    }
-    warnings.simplefilter("ignore")
+    folder = fresh_workspace()
     path = log_model(folder, arguments.candidate)
     asked = records(2_000)
     single = [json.dumps({"dataframe_records": [one]}).encode() for one in asked]
