@@ -36,7 +36,7 @@ from everfit.deployments.cli import (
     verify,
 )
 from everfit.deployments.cli.outside_errors import describe_outside_error, without_statement
-from everfit.tasks.core.outside_text import terminal_text
+from everfit.deployments.cli.safe_streams import safe_streams
 from everfit.tasks.storage.panics import show_hidden_lines
 
 app = typer.Typer(
@@ -96,25 +96,26 @@ def options(
 
 def main() -> None:
     """Run the command. Bad input ends with one line and exit code 2, a failed run with exit code 1."""
-    try:
-        app(standalone_mode=True)
-    except EverfitError as error:
-        if _state["debug"]:
-            raise
-        print(f"everfit: {terminal_text(without_statement(str(error)))}", file=sys.stderr)
-        raise SystemExit(2) from error
-    except Exception as error:  # a command always ends with one line and an exit code
-        if _state["debug"]:
-            raise
-        text = terminal_text(" ".join(str(error).split()))
-        message = (
-            terminal_text(describe_outside_error(error))
-            or f"{type(error).__name__}: {text}; run `everfit --debug …` for the traceback"
-        )
-        print(f"everfit: {message}", file=sys.stderr)
-        raise SystemExit(1) from error
-    finally:
-        show_hidden_lines()
+    with safe_streams():
+        try:
+            app(standalone_mode=True)
+        except EverfitError as error:
+            if _state["debug"]:
+                raise
+            print(f"everfit: {without_statement(str(error))}", file=sys.stderr)
+            raise SystemExit(2) from error
+        except Exception as error:  # a command always ends with one line and an exit code
+            if _state["debug"]:
+                raise
+            text = " ".join(str(error).split())
+            message = (
+                describe_outside_error(error)
+                or f"{type(error).__name__}: {text}; run `everfit --debug …` for the traceback"
+            )
+            print(f"everfit: {message}", file=sys.stderr)
+            raise SystemExit(1) from error
+        finally:
+            show_hidden_lines()
 
 
 def console() -> None:
