@@ -1,4 +1,4 @@
-"""What the name of a host tells."""
+"""Names of hosts, and what they tell."""
 
 import ipaddress
 
