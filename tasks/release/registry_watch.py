@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from everfit.blocks.errors import EverfitError
 from everfit.tasks.core.event_names import RELEASE_PROMOTED
 from everfit.tasks.core.events import emit
 from everfit.tasks.core.records import Record
@@ -67,13 +68,23 @@ def follow_registry(
 
     Returns:
         The sight, and a sentence for each change.
+
+    Raises:
+        EverfitError: The change can't be repaired, such as where no service answers with the former champion. People
+            are notified of the change all the same.
     """
     sight = read_sight(context)
     name, ledger = context.spec.name, context.ledger
     done: list[str] = []
     if ledger.releases.unfinished(name) is None and not release_protocol.is_settled(ledger, context.mlflow, name):
         known = ledger.releases.current(name)
-        done = approvals.reconcile(context, datetime.now(UTC))
+        try:
+            done = approvals.reconcile(context, datetime.now(UTC))
+        except EverfitError as error:
+            # What was recorded before the failure is settled at the next look, which would notify nobody of it.
+            if (made := ledger.releases.current(name)) is not None and made != known:
+                notify_of_registry(context, sight, [f"{made.reason}; {error}"])
+            raise
         current = ledger.releases.current(name)
         if announce and current is not None and (known is None or current.seq != known.seq):
             emit(RELEASE_PROMOTED, name, release=current)

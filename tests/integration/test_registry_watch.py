@@ -15,11 +15,12 @@ import pytest
 import yaml
 from support.deliveries import SPEC
 
+from everfit.blocks.errors import ModelError
 from everfit.blocks.settings import Settings
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.registry import model_registry
-from everfit.tasks.release.registry_watch import watch_registry
+from everfit.tasks.release.registry_watch import follow_registry, watch_registry
 from everfit.tasks.release.release import release
 from everfit.tasks.turns.context import Context
 
@@ -101,6 +102,24 @@ def test_a_change_by_hand_is_seen_within_seconds_and_people_are_notified(workspa
         over.set()
         watching.join(30)
     assert not watching.is_alive()
+
+
+def test_people_are_notified_of_a_change_whose_repair_no_service_confirms(
+    flights_registry: Any, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", flights_registry.copy(tmp_path))
+    path = workspace.parent / "flights.yaml"
+    nobody = {"services": ["http://127.0.0.1:9"], "verify_timeout": "1s"}
+    path.write_text(yaml.safe_dump(SPEC | {"name": "flights", "release": nobody}))
+    context = Context(load_spec(str(path)), Settings())
+    release(context.ledger, context.mlflow, "flights", 1, expected_previous=None, reason="first", actor="gate")
+
+    model_registry.set_alias(context.mlflow, "flights", model_registry.CHAMPION, None)
+    with pytest.raises(ModelError, match="is version 1 again, but it is not served"):
+        follow_registry(context, announce=False)
+
+    assert _said(context.ledger, "the champion alias was deleted outside of everfit")
+    assert _said(context.ledger, "it is not served")
 
 
 def _champion(ledger: Ledger) -> tuple[int, str]:
