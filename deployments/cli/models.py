@@ -52,7 +52,8 @@ def rename(
     typer.echo(f"{old} is {new} now")
     if spec is None:
         typer.echo(f"Next: write name: {new} into the model's spec")
-    typer.echo("On a Prefect server: run everfit bootstrap; and start services of the model again")
+    typer.echo("On a Prefect server: run everfit bootstrap")
+    typer.echo(f"Restart services of the model as {new}: until then they log predictions where nothing finds them")
 
 
 @app.command(rich_help_panel=UPKEEP)
