@@ -14,6 +14,7 @@ from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
 from everfit.deployments.cli.options import DECIDE, AsJson, By, Model, Reason, TurnId, Until, parse_time
 from everfit.deployments.cli.output import print_json, print_lines
+from everfit.deployments.cli.outside_errors import without_statement
 
 if TYPE_CHECKING:
     from everfit.tasks.release.approval import ApprovalAnswer
@@ -68,12 +69,16 @@ def rollback(
     entry = releasing.rollback(
         context.ledger, context.mlflow, name, to=to, reason=reason, actor=person.signed, policy=context.spec.release
     )
-    if server_answers:
-        emit(RELEASE_ROLLED_BACK, name, release=entry)
-    ended = approvals.reconcile(context, datetime.now(UTC))  # approvals of a comparison with the other champion end
-    update_pages(context)
-    if context.ledger.artifacts.find(model_registry.model_version(context.mlflow, name, entry.version)) is None:
-        ended = [f"Its files were not checked, because none were recorded; see `everfit verify {name}`", *ended]
+    try:
+        if server_answers:
+            emit(RELEASE_ROLLED_BACK, name, release=entry)
+        ended = approvals.reconcile(context, datetime.now(UTC))  # approvals of a comparison with the other champion end
+        update_pages(context)
+        if context.ledger.artifacts.find(model_registry.model_version(context.mlflow, name, entry.version)) is None:
+            ended = [f"Its files were not checked, because none were recorded; see `everfit verify {name}`", *ended]
+    except Exception as error:  # noqa: BLE001 - it is made: whoever ran it again would go back one version more
+        text = " ".join(without_statement(str(error)).split())
+        ended = [f"The rollback is made, its follow-up was not ({text}); run everfit reconcile {name}"]
     if entry.seq in known:
         ended = [f"This finished the rollback that was interrupted at {entry.at:%Y-%m-%d %H:%M:%S} UTC", *ended]
     if as_json:

@@ -1,5 +1,6 @@
 """Leases: one turn and one release at a time per model, without waiting for a dead process."""
 
+import logging
 import random
 import threading
 import time
@@ -19,6 +20,8 @@ from everfit.tasks.ledger.store import Store
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+logger = logging.getLogger("everfit.ledger")
 
 SPAN = timedelta(seconds=60)
 """How long a lease lasts without a heartbeat."""
@@ -103,14 +106,13 @@ class HeldLease:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
     ) -> None:
-        """Stop the heartbeats and give the lease back."""
+        """Stop the heartbeats and give the lease back; if the ledger doesn't answer, it expires by itself."""
         self._stop.set()
         self._thread.join()
         try:
             self._leases.give_back(self.model, self.scope, self.token)
-        except LedgerError:
-            if error is None:  # Otherwise the first error is raised; the lease expires by itself.
-                raise
+        except LedgerError as refused:  # what was done under the lease is done, or its own error is raised
+            logger.warning("the %s lease of %s could not be given back: %s", self.scope, self.model, refused)
 
 
 class Leases:

@@ -9,12 +9,16 @@ from prefect.settings import PREFECT_API_URL
 from support.events import emitted
 from support.processes import everfit
 
+from everfit.blocks.errors import LedgerError
 from everfit.blocks.settings import Settings
+from everfit.deployments.cli import decisions
 from everfit.tasks.core.event_names import RELEASE_ROLLED_BACK
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Ledger
+from everfit.tasks.ledger.leases import Leases
 from everfit.tasks.registry import model_registry
 from everfit.tasks.registry.mlflow_client import tracking_client
+from everfit.tasks.release import approvals
 from everfit.tasks.release.release import release
 
 SPEC = """
@@ -79,6 +83,23 @@ def test_a_mistake_is_one_line_and_changes_nothing(ledger: Ledger):
         assert words in err
         assert err.count("\n") == 1
     assert left(ledger) == before
+
+
+def test_a_rollback_that_is_made_is_told_as_such_whatever_fails_after_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def fails(*_: object) -> None:
+        raise LedgerError("the ledger did not answer")
+
+    monkeypatch.setattr(Leases, "give_back", fails)
+    monkeypatch.setattr(approvals, "reconcile", fails)
+    decisions.rollback("flights.yaml", "complaints", by="ann", as_json=True)
+
+    said = json.loads(capsys.readouterr().out)
+    assert (said["version"], said["state"]) == (1, "verified")
+    assert said["done"] == [
+        "The rollback is made, its follow-up was not (the ledger did not answer); run everfit reconcile flights"
+    ]
 
 
 def test_each_command_answers_with_one_json_object(ledger: Ledger):
