@@ -3,10 +3,12 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from everfit.blocks.content import PAGES_FOLDER
 from everfit.blocks.errors import SpecError
 from everfit.tasks.core.records import Record
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.ledger.model_names import RETIREMENT, known_models
+from everfit.tasks.ledger.model_names import RENAMING, RETIREMENT, known_models, name_changes
+from everfit.tasks.pages.writing import write_model, write_overview
 from everfit.tasks.registry import model_registry, tracking
 from everfit.tasks.storage.workspace import Workspace
 
@@ -51,6 +53,9 @@ def retire_model(retirement: Retirement, *, ledger: Ledger, workspace: Workspace
     ):
         if retirement.deleted_data:
             _delete(model, workspace, client)
+            former = {entry.record["old"] for entry in name_changes(ledger, model) if entry.kind == RENAMING} - known
+            for name in sorted(former):  # a service that ran on after a renaming has logged under that name
+                _delete_folder(workspace, workspace.file(name))
         deleted = "; its data was deleted" if retirement.deleted_data else ""
         ledger.decisions.record(
             f"retirement:{model}:{datetime.now(UTC):%Y%m%dT%H%M%S.%f}",
@@ -60,6 +65,10 @@ def retire_model(retirement: Retirement, *, ledger: Ledger, workspace: Workspace
             reasons=(f"retired by {retirement.by}: {retirement.reason}{deleted}",),
             record=retirement,
         )
+        page = workspace.file(PAGES_FOLDER, model)
+        if retirement.deleted_data and workspace.exists(page):  # it has distributions, and stories of predictions
+            _delete_folder(workspace, page)
+            write_overview(ledger, workspace, {model: write_model(ledger, workspace, model, afresh=True)})
 
 
 def _delete(model: str, workspace: Workspace, client: "MlflowClient") -> None:
@@ -71,6 +80,9 @@ def _delete(model: str, workspace: Workspace, client: "MlflowClient") -> None:
         experiment = client.get_experiment_by_name(name)
         if experiment is not None and experiment.lifecycle_stage == "active":
             client.delete_experiment(experiment.experiment_id)
-    folder = workspace.file(model)
+    _delete_folder(workspace, workspace.file(model))
+
+
+def _delete_folder(workspace: Workspace, folder: str) -> None:
     if workspace.exists(folder):
         workspace.filesystem.rm(folder, recursive=True)

@@ -123,3 +123,28 @@ def test_a_retired_models_history_stays_and_its_data_if_not_deleted(here: Instal
     assert ("old" in model_registry.names(here.client)) is not delete
     assert model_registry.names(here.client)[-1] == "other"
     assert here.workspace.exists(here.workspace.file("other"))
+
+
+def test_the_data_of_a_retired_model_is_deleted_under_its_former_name_and_on_its_page_too(here: Installation) -> None:
+    here.rename("old", "new")
+    late = here.workspace.file("old", "predictions", "part.parquet")  # of a service that ran on
+    story = here.workspace.file("pages", "new", "prediction", "one.html")
+    for path in (late, story):
+        here.workspace.write(path, b"a row of data")
+
+    here.retire("new", delete=True)
+
+    assert not here.workspace.exists(late)
+    assert not here.workspace.exists(story)
+    assert here.workspace.exists(here.workspace.file("other"))
+    page = here.workspace.read(here.workspace.file("pages", "new", "index.html")).decode()
+    assert "retired by ann" in page
+
+
+def test_a_former_name_that_another_model_has_now_keeps_its_data(here: Installation) -> None:
+    here.rename("old", "new")
+    here.rename("other", "old")
+
+    here.retire("new", delete=True)
+
+    assert here.workspace.exists(here.workspace.file("old"))
