@@ -63,7 +63,7 @@ def measure_capacity(
                 if turn and used > 0 and times:  # the first turn warms up
                     rates[name].append(len(times) / used)
                     p99s[name].append(sorted(times)[int(0.99 * (len(times) - 1))] * 1000)
-            if all(map(is_settled, rates.values())):
+            if all(map(rounds_agree, rates.values())):
                 break
     if not all(rates.values()):
         raise CapacityError(f"there was no time for it within {WITHIN:.0f} s; the machine is too busy")
@@ -71,7 +71,7 @@ def measure_capacity(
     return {name: {"requests_per_second": max(rates[name]), "p99_ms": min(p99s[name])} for name in versions}
 
 
-def is_settled(rates: Sequence[float]) -> bool:
+def rounds_agree(rates: Sequence[float]) -> bool:
     """Return whether the two best rounds agree: other work only slows a round, so hardly any did.
 
     Args:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from everfit.infra.serving.capacity import is_settled
+from everfit.infra.serving.capacity import rounds_agree
 
 
 @pytest.mark.parametrize(
-    ("rates", "settled"),
+    ("rates", "agree"),
     [
         ([], False),
         ([1000.0], False),
@@ -16,5 +16,5 @@ from everfit.infra.serving.capacity import is_settled
         ([1000.0, 1000.0, 1100.0], False),  # a better round shows that the earlier ones were disturbed
     ],
 )
-def test_it_is_known_once_the_two_best_rounds_agree(rates: list[float], settled: bool) -> None:
-    assert is_settled(rates) is settled
+def test_it_is_known_once_the_two_best_rounds_agree(rates: list[float], agree: bool) -> None:
+    assert rounds_agree(rates) is agree
