@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from everfit.infra.serving.access import AccessError, Limiter, Tokens, is_host, refuse_other_sites
+from everfit.infra.serving.access import AccessError, Limiter, Tokens, refuse_other_sites
+from everfit.infra.serving.checked_host import CheckedHost
 from everfit.infra.serving.endpoint import Endpoint
 from everfit.infra.serving.label_endpoint import check_labeller, check_own, read_labels, utc_now
 from everfit.infra.serving.openapi import openapi_document
@@ -208,27 +208,6 @@ def _flat(record: dict[str, Any], row: int, inputs: InputSchema) -> dict[str, An
     return {**flat, **key}
 
 
-class _CheckedHost:
-    """Refuses a request with a malformed `Host` before anything builds an address of it.
-
-    Args:
-        app: The application that answers all other requests.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or pass it on."""
-        if scope["type"] == "http":
-            for name, value in scope["headers"]:
-                if name == b"host" and not is_host(host := value.decode("latin-1")):
-                    error = RequestError(f"the header `Host` is {host[:80]!r}; send the name or address of the service")
-                    await refusal(error)(scope, receive, send)
-                    return
-        await self._app(scope, receive, send)
-
-
 def create_app(
     endpoints: Mapping[str, Endpoint], tokens: Tokens, on_start: Callable[[], object] = lambda: None
 ) -> FastAPI:
@@ -255,7 +234,7 @@ def create_app(
         title="everfit prediction service", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None
     )
 
-    app.add_middleware(_CheckedHost)
+    app.add_middleware(CheckedHost)
 
     @app.get("/openapi.json")
     async def description(request: Request) -> Response:
