@@ -4,7 +4,8 @@ import inspect
 import re
 
 import pytest
-from support.spec_document import DOCUMENT, EXAMPLES, document
+from support.spec_document import DOCUMENT, document
+from support.spec_examples import EXAMPLES
 
 from everfit.tasks.core.spec_loading import read_spec
 
