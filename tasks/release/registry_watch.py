@@ -81,7 +81,7 @@ def follow_registry(
         try:
             done = approvals.reconcile(context, datetime.now(UTC))
         except EverfitError as error:
-            # What was recorded before the failure is settled at the next look, which would notify nobody of it.
+            # The next look finds settled what was recorded before the failure, and would notify nobody of it.
             if (made := ledger.releases.current(name)) is not None and made != known:
                 notify_of_registry(context, sight, [f"{made.reason}; {error}"])
             raise
