@@ -21,6 +21,7 @@ from campaign.registries import changed_files
 from campaign.releases import run_releases
 from campaign.requests import run_requests
 from campaign.schedules import run_schedules
+from campaign.servers import run_servers
 from campaign.spool_schedules import run_spool_schedules
 from campaign.spools import run_spools
 from campaign.tables import run_tables
@@ -51,6 +52,7 @@ DRIVERS: dict[str, Callable[[Path, int], Tally]] = {
         if compiler()
         else {}
     ),
+    "servers": lambda folder, seed: run_servers(folder, seed, lives=3),
     "tables": lambda folder, seed: run_tables(folder, seed, count=10),
 }
 

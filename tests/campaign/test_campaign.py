@@ -16,6 +16,7 @@ from campaign.registries import changed_files
 from campaign.releases import run_releases
 from campaign.requests import run_requests
 from campaign.schedules import run_schedules
+from campaign.servers import run_servers
 from campaign.spool_schedules import run_spool_schedules
 from campaign.spools import run_spools
 from campaign.tables import run_tables
@@ -112,6 +113,14 @@ def test_commands_on_a_failing_disk_say_so_and_work_once_it_is_over(tmp_path: Pa
 
     assert tally.broken == []
     assert sum(count for name, count in tally.done.items() if name.endswith("faults")) > 10
+
+
+@pytest.mark.long
+def test_servers_that_are_cut_off_and_back_leave_what_peace_leaves(tmp_path: Path) -> None:
+    tally = run_servers(tmp_path, seed=1, lives=3)
+
+    assert tally.broken == []
+    assert sum(count for name, count in tally.done.items() if name.startswith("cuts of")) > 5
 
 
 def test_no_changed_file_is_loaded(tmp_path: Path) -> None:
