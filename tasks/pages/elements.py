@@ -43,12 +43,12 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = ""
     """
     head = tag("tr", [tag("th", name, scope="col") for name in heads])
     body = [tag("tr", tag("th", row[0], scope="row"), [tag("td", cell) for cell in row[1:]]) for row in rows]
-    named = tag("caption", caption) if caption else None
+    named, name = tag("caption", caption) if caption else None, label or heads[0]
     return tag(
         "div",
-        tag("table", named, tag("thead", head), tag("tbody", body)),
+        tag("table", named, tag("thead", head), tag("tbody", body), aria_label=None if caption else name),
         class_="scroll",
         tabindex=0,
         role="region",
-        aria_label=caption or label or heads[0],
+        aria_label=caption or name,
     )

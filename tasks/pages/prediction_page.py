@@ -93,7 +93,11 @@ def prediction_page(prediction_id: str, trace: Trace, written_at: datetime) -> s
         ),
         tag(
             "main",
-            tag("section", tag("h2", "From the answer back to its data"), tag("table", tag("tbody", rows))),
+            tag(
+                "section",
+                tag("h2", "From the answer back to its data"),
+                tag("table", tag("tbody", rows), aria_label="From the answer back to its data"),
+            ),
             tag("section", tag("h2", "The turn that trained the model"), evidence),
             id="main",
         ),

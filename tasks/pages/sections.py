@@ -70,6 +70,7 @@ def timeline(status: ModelStatus, series: Series, content: dict[str, Any]) -> Ht
                 tag("summary", "The timeline as a table"),
                 table(heads, monthly_rows(series), "Live quality by month"),
             ),
+            aria_label="Timeline",
         ),
         tag("div", id="panels", class_="panels"),
         tag("noscript", tag("p", "The charts need JavaScript; the tables show the same figures.")),
@@ -99,6 +100,7 @@ def drift_map(series: Series, columns: WindowColumns | None = None) -> Html:
             tag("div", id="heat", class_="scroll", tabindex=0, role="region", aria_label="Drift by column and time"),
             tag("figcaption", text),
             column_bars(columns, heat_columns(series)),
+            aria_label="Drift by column",
         ),
     )
 

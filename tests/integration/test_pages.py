@@ -183,6 +183,49 @@ def test_a_page_fits_and_has_landmarks(opened: Callable[..., Any], path: str, wi
     assert (int(background[4:].split(",")[0]) > 128) is (scheme == "light")
 
 
+@pytest.mark.parametrize("path", ["index.html", "flights/index.html", "rents/index.html"])
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_each_text_can_be_told_from_its_background(opened: Callable[..., Any], path: str, scheme: str) -> None:
+    """By the contrast of WCAG 2.2, level AA: 4.5, and 3 for large texts."""
+    page = opened(path, color_scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+
+    found = page.evaluate((Path(__file__).parents[1] / "support/contrast.js").read_text())
+
+    assert found["low"] == []
+    assert found["pairs"] > 20
+
+
+@pytest.mark.parametrize("path", ["index.html", "flights/index.html", "rents/index.html"])
+def test_a_screen_reader_gets_a_name_for_all_that_can_be_used_or_seen(opened: Callable[..., Any], path: str) -> None:
+    """By Chromium's own tree of accessibility."""
+    page = opened(path)
+    tree = page.context.new_cdp_session(page).send("Accessibility.getFullAXTree")["nodes"]
+
+    said = [
+        (node["role"]["value"], node.get("name", {}).get("value", "").strip()) for node in tree if not node["ignored"]
+    ]
+
+    used = {
+        "link",
+        "button",
+        "textbox",
+        "searchbox",
+        "combobox",
+        "img",
+        "image",
+        "heading",
+        "table",
+        "region",
+        "figure",
+    }
+    assert [role for role, name in said if role in used and not name] == []
+    assert [sum(role == wanted for role, _ in said) for wanted in ("main", "banner", "contentinfo")] == [1, 1, 1]
+    drawn = page.locator("canvas")
+    for chart in (drawn.nth(place) for place in range(drawn.count())):
+        assert chart.evaluate("one => Boolean(one.closest('[aria-label], [aria-labelledby], [aria-hidden=true]'))")
+
+
 def test_hostile_texts_are_shown_as_they_are(opened: Callable[..., Any]) -> None:
     page = opened("flights/index.html")
 

@@ -167,7 +167,7 @@
     panels.replaceChildren();
     for (const [name, label, form] of data.panels) {
       const values = column(name), known = values.filter((one) => one != null), format = form === "share" ? share : number;
-      const figure = element("figure"), space = element("div", null, { "aria-hidden": "true" });
+      const figure = element("figure", null, { "aria-label": label }), space = element("div", null, { "aria-hidden": "true" });
       const newest = known.length ? format(known[known.length - 1]) : "-";
       let least = Infinity, most = -Infinity;
       for (const one of known) { least = Math.min(least, one); most = Math.max(most, one); }
@@ -189,7 +189,7 @@
     space.replaceChildren();
     const at = sums(given.days).map((day) => day * 86400 + 43200), few = at.length < 60;
     for (const [label, words, parts] of given.charts) {
-      const figure = element("figure"), box = element("div", null, { "aria-hidden": "true" });
+      const figure = element("figure", null, { "aria-label": label }), box = element("div", null, { "aria-hidden": "true" });
       figure.append(element("h3", label), box, element("figcaption", words));
       space.append(figure);
       const points = { show: false };
@@ -231,7 +231,7 @@
     const step = Math.max(1, Math.ceil(inside.length / most)), bins = [];
     for (let at = 0; at < inside.length; at += step) bins.push(inside.slice(at, at + step));
     const wide = Math.max(15, Math.min(56, Math.floor(room / bins.length) - 1)), every = Math.ceil(92 / (wide + 1));
-    const grid = element("table", null, { class: "heat" });
+    const grid = element("table", null, { class: "heat", "aria-label": "Drift by column and time" });
     const head = element("tr"), top = element("thead");
     head.append(element("td"));
     bins.forEach((bin, at) => {
