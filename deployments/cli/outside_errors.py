@@ -49,7 +49,7 @@ def describe_outside_error(error: BaseException) -> str:
 def _describe_store_error(error: BaseException, library: str) -> str:
     if library == "_internal":  # of deltalake
         return f"a table can't be read or written: {reason_of(error)}; check its store, and run the command again"
-    if library == "sqlalchemy":
+    if library in {"sqlalchemy", "sqlite3", "psycopg"}:
         return f"a database refused: {' '.join(str(getattr(error, 'orig', None) or error).split())}; check the database"
     return _describe_disk_error(error) if isinstance(error, OSError) and error.strerror else ""
 

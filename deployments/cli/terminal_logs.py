@@ -3,6 +3,8 @@
 import copy
 import logging
 
+from everfit.deployments.cli.outside_errors import without_statement
+
 
 class OneLineFormatter(logging.Formatter):
     """Formats as another formatter does, with the error's own words in place of its traceback.
@@ -19,9 +21,13 @@ class OneLineFormatter(logging.Formatter):
         """Return the line of a record, which other handlers still get with its traceback."""
         if record.exc_info and record.exc_info[1] is not None:
             error, record = record.exc_info[1], copy.copy(record)
-            record.msg = f"{record.getMessage()}: {type(error).__name__}: {' '.join(str(error).split())}"
+            record.msg = f"{record.getMessage()}: {type(error).__name__}: {_line(str(error))}"
             record.args, record.exc_info, record.exc_text = None, None, None
         return self._inner.format(record)
+
+
+def _line(text: str) -> str:
+    return " ".join(without_statement(text).split())
 
 
 def hide_tracebacks(handler: logging.Handler | None) -> None:

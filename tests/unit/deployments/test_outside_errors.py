@@ -1,5 +1,7 @@
 """Errors of the surroundings are one line: what, where, and what to do."""
 
+import sqlite3
+
 import httpx
 import pytest
 import sqlalchemy as sa
@@ -19,6 +21,11 @@ def test_errors_of_libraries_are_one_line(monkeypatch: pytest.MonkeyPatch) -> No
     assert (
         describe_outside_error(refused.value) == "a database refused: unable to open database file; check the database"
     )
+
+
+def test_an_error_of_a_driver_itself_is_one_of_a_database() -> None:
+    described = describe_outside_error(sqlite3.OperationalError("disk I/O error"))
+    assert described == "a database refused: disk I/O error; check the database"
 
 
 def test_an_address_that_is_no_prefect_server(monkeypatch: pytest.MonkeyPatch) -> None:

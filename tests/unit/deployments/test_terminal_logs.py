@@ -18,7 +18,9 @@ def test_a_traceback_is_told_in_one_line_to_people_and_whole_to_others() -> None
         logger.addHandler(handler)
 
     try:
-        raise OSError(30, "Read-only\nfile system")
+        raise OSError(
+            30, "Read-only\nfile system [SQL: SELECT 1] (Background on this error at: https://sqlalche.me/e/1)"
+        )
     except OSError:
         logger.exception("the page of %r could not be written", "sales")
     logger.warning("no error")
