@@ -149,15 +149,9 @@ class Running:
                 self.report(self._line(began, before))
 
     def _line(self, began: float, before: int) -> str:
-        windows = len(self.plan.ends) - 1
-        counts = [f"{name}: {_lines(folder / 'progress.jsonl')}" for name, folder in self._folders.items()]
+        lived = {name: _lines(folder / "progress.jsonl") for name, folder in self._folders.items()}
         fitted = len(list((self._matrix / "fits").glob("*.json"))) if self._matrix.exists() else 0
-        text = f"{', '.join(counts)} of {windows} windows; {fitted} models of the matrix fitted"
-        lived = self._lived()
-        if lived > before:  # the fits take little of the time
-            rest = (time.monotonic() - began) / (lived - before) * max(0, windows * len(self._folders) - lived)
-            text += f"; about {rest / 60:.0f} min left" if rest > 90 else f"; about {rest:.0f} s left"
-        return text
+        return progress_line(lived, len(self.plan.ends) - 1, fitted, time.monotonic() - began, before)
 
     def _lived(self) -> int:
         """Return how many windows were lived through, by all policies."""
@@ -180,6 +174,29 @@ def spec_identity(spec: ModelSpec) -> str:
     """
     code = {name: digest for name, digest in own_code(spec).items() if not name.startswith(COMMIT)}
     return hashlib.sha256(json.dumps([spec.digest(), code], sort_keys=True).encode()).hexdigest()
+
+
+def progress_line(lived: Mapping[str, int], windows: int, fitted: int, seconds: float, before: int) -> str:
+    """Say how far a rehearsal is, and while it lives through windows, how long the rest of them will take.
+
+    Args:
+        lived: How many windows were lived through, by policy.
+        windows: Windows that each policy lives through.
+        fitted: Models of the matrix that were fitted.
+        seconds: Since this run began.
+        before: Windows of all policies that earlier runs lived through.
+
+    Example:
+        >>> progress_line({"the spec as it is": 3}, windows=5, fitted=2, seconds=60.0, before=1)
+        'the spec as it is: 3 of 5 windows; 2 models of the matrix fitted; about 60 s left'
+    """
+    counts, done = (f"{policy}: {count}" for policy, count in lived.items()), sum(lived.values())
+    text = f"{', '.join(counts)} of {windows} windows; {fitted} models of the matrix fitted"
+    left = windows * len(lived) - done
+    if done <= before or left <= 0:  # nothing to reckon from, or the fits alone are left
+        return text
+    rest = seconds / (done - before) * left
+    return f"{text}; about {rest / 60:.0f} min left" if rest > 90 else f"{text}; about {rest:.0f} s left"
 
 
 def _lines(path: Path) -> int:

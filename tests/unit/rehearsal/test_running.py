@@ -12,7 +12,7 @@ from everfit.blocks.errors import EverfitError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.rehearsal import living, sandbox
 from everfit.tasks.rehearsal.living import LifeJob, Pulse, live
-from everfit.tasks.rehearsal.running import spec_identity
+from everfit.tasks.rehearsal.running import progress_line, spec_identity
 from everfit.tasks.storage.workspace import Workspace
 
 
@@ -49,3 +49,10 @@ def test_a_life_on_a_worker_ends_with_its_rehearsal(tmp_path: Path, how: str, mo
         fcntl.flock(earlier, fcntl.LOCK_UN)
         with (job.folder / "lock").open("w") as free:
             fcntl.flock(free, fcntl.LOCK_EX | fcntl.LOCK_NB)  # no process is left that waits for it
+
+
+def test_the_rest_is_reckoned_from_windows_while_some_are_left() -> None:
+    """Given that the fits of the matrix alone are left, then no estimate says that nothing is."""
+    assert progress_line({"a": 2, "b": 4}, 10, 0, 60.0, 4).endswith("; about 7 min left")
+    assert progress_line({"a": 0, "b": 4}, 10, 0, 60.0, 4).endswith("; 0 models of the matrix fitted")
+    assert progress_line({"a": 10, "b": 10}, 10, 3, 60.0, 4).endswith("; 3 models of the matrix fitted")
