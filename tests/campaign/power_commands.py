@@ -40,9 +40,13 @@ _COMMANDS = {
     "first turn": ["train", "deliveries.yaml", "--until", "2024-03-01"],
     "second turn": ["train", "deliveries.yaml", "--until", "2024-04-01"],
     "scoring": ["score", "deliveries.yaml", "--until", "2024-04-01"],
-    "upkeep": ["upkeep", "deliveries.yaml", "--until", "2030-01-01"],  # all that is old by then is deleted
+    "upkeep": ["upkeep", "deliveries.yaml", "--until", "2024-04-01"],
     "monitoring": ["monitor", "deliveries.yaml", "--until", "2024-04-01"],
 }
+
+
+_ENDS_WELL = (0, 3)
+"""Exit codes: all is well; rows were set aside, as those of the source with a bad value are."""
 
 
 class CommandDisk(Disk):
@@ -120,7 +124,9 @@ def _prepare(root: Path, folder: Path, only: str | None, tally: Tally) -> dict[s
     """Return a copy of the folder as it is before each command, or before one of them."""
     root.mkdir()
     os.chdir(root)
-    (root / "deliveries.yaml").write_text(yaml.safe_dump(SPEC))
+    (root / "deliveries.yaml").write_text(
+        yaml.safe_dump(SPEC | {"upkeep": {"keep": {"dataset": "50d", "predictions": "50d"}}})
+    )
     write_month(root, "winter", _with_bad_rows(deliveries("2024-01-01", 60)))
     starts = {"first turn": folder / "before-first"}
     shutil.copytree(root, starts["first turn"])
@@ -146,7 +152,7 @@ def _with_bad_rows(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _expect(said: Any, what: str, tally: Tally) -> None:
     for code, out, err in said:
-        if code != 0 or "Traceback" in err:
+        if code not in _ENDS_WELL or "Traceback" in err:
             tally.broken.append(f"{what} ended with {code}: {' '.join((err or out).split())[-600:]}")
 
 
