@@ -193,7 +193,7 @@ def progress_line(lived: Mapping[str, int], windows: int, fitted: int, seconds: 
     counts, done = (f"{policy}: {count}" for policy, count in lived.items()), sum(lived.values())
     text = f"{', '.join(counts)} of {windows} windows; {fitted} models of the matrix fitted"
     left = windows * len(lived) - done
-    if done <= before or left <= 0:  # nothing to reckon from, or the fits alone are left
+    if done <= before or left <= 0:  # no pace is known yet, or the fits alone are left
         return text
     rest = seconds / (done - before) * left
     return f"{text}; about {rest / 60:.0f} min left" if rest > 90 else f"{text}; about {rest:.0f} s left"
