@@ -113,17 +113,26 @@ class Batcher:
         self.abstained = 0
         self.batches = 0
         self.rows = 0
-        self._thread = threading.Thread(target=self._run, name="everfit-predict", daemon=True)
+        self._started = False
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start the predicting thread."""
-        self._thread.start()
+        """Predict from now on; the thread starts with the first job."""
+        with self._lock:
+            self._started = True
+            if self._waiting:
+                self._need_thread()
 
     def stop(self) -> None:
         """Predict all waiting jobs, and end."""
         self._jobs.put(None)
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join(30)
+
+    def _need_thread(self) -> None:
+        if self._started and self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="everfit-predict", daemon=True)
+            self._thread.start()
 
     @property
     def waiting(self) -> int:
@@ -140,6 +149,7 @@ class Batcher:
             if self._waiting and self._waiting + job.rows > self._max_waiting:
                 raise OverloadedError(f"{self._waiting} rows are waiting for their prediction; retry in a moment")
             self._waiting += job.rows
+            self._need_thread()
         self._jobs.put(job)
 
     def _run(self) -> None:

@@ -2,11 +2,13 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from everfit.infra.serving.rounds import Round, Rounds
 from everfit.infra.serving.segment import Columns, Segment, batch_rows
 from everfit.infra.serving.spool import UNFIT, Spool, SpoolError
 from everfit.tasks.predictions import prediction_log
@@ -62,6 +64,7 @@ class Drain:
         check_store: Function that raises if the table's store isn't safe or can't be reached.
         read_deleted: Function that returns the keys whose deletion was requested; their predictions are not logged.
         after_work: Function to call after a round that moved rows.
+        rounds: The threads of the rounds; by default one of its own.
     """
 
     what = "predictions"
@@ -78,38 +81,39 @@ class Drain:
         check_store: Callable[[], object] = lambda: None,
         read_deleted: Callable[[], DeletedKeys] = DeletedKeys,
         after_work: Callable[[], object] = lambda: None,
+        rounds: Rounds | None = None,
     ) -> None:
         self._check_store, self._read_deleted, self._after_work = check_store, read_deleted, after_work
         self.spool, self.table, self.key, self.event_time, self.every_s = spool, table, list(key), event_time, every_s
         self.identity = tuple(identity)
         self.state = DrainState()
-        self._wake = threading.Event()
-        self._stopping = False
+        self._rounds = rounds or Rounds("everfit-drain")
+        self._begun: Round | None = None
         self._round = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="everfit-drain", daemon=True)
+        self._taken_back = False
 
     def start(self) -> None:
         """Drain in the background, starting with the segments of earlier processes."""
-        self._thread.start()
+        self._begun = self._rounds.begin(self._work)
 
     def stop(self, timeout_s: float = 30.0) -> None:
         """Drain a last time, and end; the rest stays in the spool for the next process."""
-        self._stopping = True
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
+        if self._begun is not None:
+            until = time.monotonic() + timeout_s
+            if self._begun.end(timeout_s):  # or else the store does not answer
+                last = threading.Thread(target=self.drain, name="everfit-drain-last", daemon=True)
+                last.start()
+                last.join(max(0.0, until - time.monotonic()))
         self.spool.close()
 
-    def _run(self) -> None:
-        self.take_back()
-        while not self._stopping:
-            if self.drain():
-                self._after_work()
-            # The pause doubles after each failure, up to a minute.
-            self._wake.wait(
-                min(60.0, self.every_s * 2 ** min(self.state.failures, 6)) if self.state.failures else self.every_s
-            )
-        self.drain()
+    def _work(self) -> float:
+        if not self._taken_back:
+            self._taken_back = True
+            self.take_back()
+        if self.drain():
+            self._after_work()
+        # The pause doubles after each failure, up to a minute.
+        return min(60.0, self.every_s * 2 ** min(self.state.failures, 6)) if self.state.failures else self.every_s
 
     def drain(self) -> int:
         """Move all predictions into the log.

@@ -18,6 +18,7 @@ from everfit.infra.serving.label_journal import LabelJournal
 from everfit.infra.serving.model_cache import ModelCache
 from everfit.infra.serving.predictor import Predictor
 from everfit.infra.serving.registry_watcher import RegistryWatcher
+from everfit.infra.serving.rounds import Rounds
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.shadow import Shadow
 from everfit.infra.serving.spool import Spool
@@ -53,6 +54,8 @@ class Endpoint:
         joins: Sources from which features are looked up that a request lacks.
         signers: The signers in the spec of the model.
         after_drain: Function to call after predictions have moved into the log.
+        drains: Threads in which predictions and labels are written into the tables; by default its own.
+        checks: Threads in which the registry is asked; by default one of its own.
     """
 
     name: str
@@ -66,6 +69,8 @@ class Endpoint:
     joins: Sequence[Join] = ()
     signers: Sequence[str] = ()
     after_drain: Callable[[], object] = lambda: None
+    drains: Rounds | None = None
+    checks: Rounds | None = None
 
     def __post_init__(self) -> None:
         self.champion: Servable | None = None
@@ -78,6 +83,7 @@ class Endpoint:
             most_days=self.policy.max_days,
             check_store=self.check_store,
             read_deleted=self.deleted_keys,
+            rounds=self.drains,
         )
         self.label_commits = LabelCommits(self.label_journal.keep, self.policy.max_days)
         self.spool = Spool.claim(
@@ -99,6 +105,7 @@ class Endpoint:
             bounds=self.certainty.bounds if self.policy.intervals is not None else None,
             shadow=self.policy.shadow,
             every_s=self.policy.follow_every.total_seconds(),
+            rounds=self.checks,
         )
         self.drain: Drain | None = None
         self.lookup = FeatureLookup(self.name, self.joins, self.workspace) if self.joins else None
@@ -148,6 +155,7 @@ class Endpoint:
                 check_store=self.check_store,
                 read_deleted=self.deleted_keys,
                 after_work=self.after_drain,
+                rounds=self.drains,
             )
             self.drain.start()
         self.drain.key, self.drain.event_time = key, servable.inputs.event_time

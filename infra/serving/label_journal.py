@@ -9,12 +9,14 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.infra.serving.drain import Drain
+from everfit.infra.serving.rounds import Rounds
 from everfit.infra.serving.segment import Columns, Segment
 from everfit.infra.serving.spool import Spool
 from everfit.tasks.predictions.label_index import LabelIndex
@@ -83,6 +85,7 @@ class LabelDrain(Drain):
         every_s: Seconds between two rounds.
         check_store: As for `Drain`.
         read_deleted: As for `Drain`.
+        rounds: As for `Drain`.
     """
 
     what = "labels"
@@ -97,8 +100,10 @@ class LabelDrain(Drain):
         *,
         check_store: Callable[[], object],
         read_deleted: Callable[[], DeletedKeys],
+        rounds: Rounds | None = None,
     ) -> None:
-        super().__init__(spool, table, [KEY], LABEL_TIME, every_s, check_store=check_store, read_deleted=read_deleted)
+        given: dict[str, Any] = {"check_store": check_store, "read_deleted": read_deleted, "rounds": rounds}
+        super().__init__(spool, table, [KEY], LABEL_TIME, every_s, **given)
         self._index, self._waiting = index, waiting
 
     def _round_of_own(self) -> int:
@@ -147,6 +152,7 @@ class LabelJournal:
         most_days: Days in one segment, unless a single request has more; the table has a file for each.
         check_store: Function that raises if the table's store isn't safe or can't be reached.
         read_deleted: Function that returns the keys whose deletion was requested; their labels are left out.
+        rounds: The threads in which labels are written into the table; by default one of its own.
     """
 
     def __init__(
@@ -159,6 +165,7 @@ class LabelJournal:
         most_days: int,
         check_store: Callable[[], object] = lambda: None,
         read_deleted: Callable[[], DeletedKeys] = DeletedKeys,
+        rounds: Rounds | None = None,
     ) -> None:
         self._table, self._most_days = table, most_days
         self._check_store, self._read_deleted = check_store, read_deleted
@@ -172,6 +179,7 @@ class LabelJournal:
             every_s,
             check_store=check_store,
             read_deleted=read_deleted,
+            rounds=rounds,
         )
 
     def keep(self, requests: Sequence[pd.DataFrame]) -> list[RecordedLabels]:

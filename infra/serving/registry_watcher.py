@@ -1,7 +1,6 @@
 """Watch the registry, and keep the served versions in step with it."""
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 from everfit.blocks.errors import ArtifactError, ModelError
 from everfit.infra.serving.announcing import announce_changed_files, tell_not_served
 from everfit.infra.serving.model_cache import ModelCache
+from everfit.infra.serving.rounds import Round, Rounds
 from everfit.infra.serving.servable import Servable, load_servable
 from everfit.tasks.core.answer_bounds import AnswerBounds
 from everfit.tasks.core.records import ModelVersion
@@ -60,6 +60,7 @@ class RegistryWatcher:
         bounds: The bounds of answers by version, which are kept as the registry has them; None if nobody wants them.
         shadow: Whether to load a challenger without a traffic split.
         every_s: Seconds between two checks of the registry.
+        rounds: The threads of the checks; by default one of its own.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class RegistryWatcher:
         bounds: dict[int, AnswerBounds] | None = None,
         shadow: bool = False,
         every_s: float = 1.0,
+        rounds: Rounds | None = None,
     ) -> None:
         self._registered, self.model, self.cache, self.every_s = registered, model, cache, every_s
         self._on_champion, self._on_challenger, self._shadow = on_champion, on_challenger, shadow
@@ -85,8 +87,8 @@ class RegistryWatcher:
         self._arms: TrafficSplit | None = None
         self._failed: dict[int, int] = {}
         self._missed: dict[int, int] = {}
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"everfit-follow-{model}", daemon=True)
+        self._rounds = rounds or Rounds("everfit-follow")
+        self._begun: Round | None = None
 
     def start(self) -> None:
         """Load the last served champion, or at the first start the registry's; then watch the registry.
@@ -95,22 +97,20 @@ class RegistryWatcher:
         """
         if not self._restore():
             self.follow()
-        self._thread.start()
+        self._begun = self._rounds.begin(self._work)
 
     def stop(self) -> None:
-        """End the background thread."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(5)
+        """End the checks."""
+        if self._begun is not None:
+            self._begun.end(5)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self.follow()
-            except Exception as error:  # such as a full disk: the next round may succeed
-                self.state.error = f"{type(error).__name__}: {error}"
-                logger.exception("%s: a check of the registry ended with an error", self.model)
-            self._stopping.wait(self.every_s)
+    def _work(self) -> float:
+        try:
+            self.follow()
+        except Exception as error:  # such as a full disk: the next round may succeed
+            self.state.error = f"{type(error).__name__}: {error}"
+            logger.exception("%s: a check of the registry ended with an error", self.model)
+        return self.every_s
 
     def follow(self) -> None:
         """Check the registry once, and load new versions."""

@@ -15,6 +15,7 @@ from everfit.blocks.settings import Settings
 from everfit.infra.serving.access import Tokens, read_tokens
 from everfit.infra.serving.garbage import GarbageSearches
 from everfit.infra.serving.memory import FreedMemory, bound_arenas
+from everfit.infra.serving.rounds import Rounds
 from everfit.tasks.core.hosts import is_loopback
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def build_app(
     workspace = Workspace(settings.workspace)
     if not workspace.remote:
         stored_format(workspace)  # refuses a workspace of a newer everfit; a bucket is asked before each write
-    freed = FreedMemory()
+    freed, drains, checks = FreedMemory(), Rounds("everfit-drain", 3), Rounds("everfit-follow", 3)
     endpoints = {
         name: Endpoint(
             name,
@@ -87,6 +88,8 @@ def build_app(
             joins=(joins or {}).get(name, ()),
             signers=(signers or {}).get(name, ()),
             after_drain=freed.hand_back,
+            drains=drains,
+            checks=checks,
         )
         for name in models
     }

@@ -1,0 +1,105 @@
+"""Work that is repeated for each model, in a few threads for all of them.
+
+A thread for each model and each kind of work would be hundreds in a service of fifty models, and nearly all would wait.
+"""
+
+import heapq
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(order=True)
+class Round:
+    """One piece of work, which is repeated until it is ended.
+
+    Attributes:
+        due: When it runs next, on the clock of `time.monotonic`.
+    """
+
+    due: float
+    _work: Callable[[], float] = field(compare=False)
+    _idle: threading.Event = field(compare=False, default_factory=threading.Event)
+    _ended: bool = field(compare=False, default=False)
+
+    def end(self, timeout_s: float) -> bool:
+        """Let no further run begin, and wait for the one that is under way; return whether that has ended."""
+        self._ended = True
+        return self._idle.wait(timeout_s)
+
+    def run(self) -> bool:
+        """Run once, and note when it is due again; return False if it was ended."""
+        self._idle.clear()
+        try:
+            if self._ended:  # looked at only now: whoever ends it waits for what has begun
+                return False
+            self.due = time.monotonic() + self._work()
+        finally:
+            self._idle.set()
+        return not self._ended
+
+
+class Rounds:
+    """Repeats pieces of work, each at most once at a time, in at most some threads.
+
+    Args:
+        name: Name of the threads.
+        threads: Number of threads; those that are not needed are not started.
+    """
+
+    def __init__(self, name: str, threads: int = 1) -> None:
+        self._name, self._most = name, threads
+        self._due: list[Round] = []
+        self._idle = self._started = 0
+        self._changed = threading.Condition()
+
+    def begin(self, work: Callable[[], float]) -> Round:
+        """Begin to repeat a piece of work.
+
+        Args:
+            work: Function that does it, and returns after how many seconds it is due again. It must not raise.
+        """
+        begun = Round(time.monotonic(), work)
+        begun._idle.set()  # noqa: SLF001 - its own, in the same module
+        with self._changed:
+            heapq.heappush(self._due, begun)
+            self._start_thread_if_needed()
+            self._changed.notify()
+        return begun
+
+    def _start_thread_if_needed(self) -> None:
+        if self._due and not self._idle and self._started < self._most:
+            self._started += 1
+            threading.Thread(target=self._run, name=f"{self._name}-{self._started}", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            begun = self._next()
+            try:
+                again = begun.run()
+            except Exception:  # what must not raise did, and the work of other models goes on
+                logger.exception("a round of %s ended with an error", self._name)
+                begun.due, again = time.monotonic() + 60.0, True
+            if again:
+                with self._changed:
+                    heapq.heappush(self._due, begun)
+                    self._changed.notify()
+
+    def _next(self) -> Round:
+        """Wait until a piece of work is due, and take it."""
+        with self._changed:
+            while True:
+                pause = self._due[0].due - time.monotonic() if self._due else None
+                if pause is not None and pause <= 0:
+                    taken = heapq.heappop(self._due)
+                    self._start_thread_if_needed()  # this one may be busy for long
+                    return taken
+                self._idle += 1
+                try:
+                    self._changed.wait(pause)
+                finally:
+                    self._idle -= 1
