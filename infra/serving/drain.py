@@ -123,6 +123,9 @@ class Drain:
         """
         with self._round:
             try:
+                if self._is_empty():  # asking the store each time would cost a service of many models much
+                    self.state.failures, self.state.error = 0, ""
+                    return 0
                 self._check_store()
                 moved = self._round_of_own() + self._of_dead("*.seg", self._empty)
             except Exception as error:  # noqa: BLE001 - the store may fail in any way, and the spool keeps all rows
@@ -133,6 +136,10 @@ class Drain:
             self.state.failures, self.state.error = 0, ""
             self.state.drained += moved
             return moved
+
+    def _is_empty(self) -> bool:
+        own = self.spool.open_rows or self.spool.sealed()
+        return not own and next(self._dead("*.seg"), None) is None
 
     def _round_of_own(self) -> int:
         self.spool.seal()
@@ -153,9 +160,7 @@ class Drain:
     def _of_dead(self, pattern: str, work: Callable[[Spool], int]) -> int:
         """Apply a function to the spools of dead processes that have files of a pattern."""
         done = 0
-        for folder in sorted(self.spool.folder.parent.iterdir()):
-            if folder == self.spool.folder or not any(path.stat().st_size for path in folder.glob(pattern)):
-                continue
+        for folder in self._dead(pattern):
             try:
                 left = Spool(folder)
             except SpoolError:
@@ -165,6 +170,12 @@ class Drain:
             finally:
                 left.close()
         return done
+
+    def _dead(self, pattern: str) -> Iterator[Path]:
+        """Yield the folders of other processes, most of them dead, that have files of a pattern."""
+        for folder in sorted(self.spool.folder.parent.iterdir()):
+            if folder != self.spool.folder and any(path.stat().st_size for path in folder.glob(pattern)):
+                yield folder
 
     def _empty(self, spool: Spool) -> int:
         moved = 0

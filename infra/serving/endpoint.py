@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,7 @@ class Endpoint:
         after_drain: Function to call after predictions have moved into the log.
         drains: Threads in which predictions and labels are written into the tables; by default its own.
         checks: Threads in which the registry is asked; by default one of its own.
+        glance: As for `RegistryWatcher`.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Endpoint:
     after_drain: Callable[[], object] = lambda: None
     drains: Rounds | None = None
     checks: Rounds | None = None
+    glance: Callable[[str], Mapping[str, int] | None] = lambda _: None
 
     def __post_init__(self) -> None:
         self.champion: Servable | None = None
@@ -106,6 +108,7 @@ class Endpoint:
             shadow=self.policy.shadow,
             every_s=self.policy.follow_every.total_seconds(),
             rounds=self.checks,
+            glance=self.glance,
         )
         self.drain: Drain | None = None
         self.lookup = FeatureLookup(self.name, self.joins, self.workspace) if self.joins else None

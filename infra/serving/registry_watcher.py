@@ -1,7 +1,8 @@
 """Watch the registry, and keep the served versions in step with it."""
 
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from everfit.tasks.core.answer_bounds import AnswerBounds
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.registry import model_registry
 from everfit.tasks.registry.bounds_tag import read_bounds
+from everfit.tasks.registry.model_registry import CHALLENGER, CHAMPION
 from everfit.tasks.release.traffic.traffic_split import TrafficSplit, read_split
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _RETRY_ROUNDS = 10  # number of rounds after which a failed version is tried again
+_ASKED_EVERY_S = 60.0  # seconds after which a model is requested in full
 _DOWNLOADS = 3  # number of failed downloads that count as the version's fault, not the registry's
 
 
@@ -61,6 +64,8 @@ class RegistryWatcher:
         shadow: Whether to load a challenger without a traffic split.
         every_s: Seconds between two checks of the registry.
         rounds: The threads of the checks; by default one of its own.
+        glance: Function that tells a model's aliases by a request for many models, or None if it can't. While they are
+            as before, the registry is not asked for this model.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class RegistryWatcher:
         shadow: bool = False,
         every_s: float = 1.0,
         rounds: Rounds | None = None,
+        glance: Callable[[str], Mapping[str, int] | None] = lambda _: None,
     ) -> None:
         self._registered, self.model, self.cache, self.every_s = registered, model, cache, every_s
         self._on_champion, self._on_challenger, self._shadow = on_champion, on_challenger, shadow
@@ -89,6 +95,7 @@ class RegistryWatcher:
         self._missed: dict[int, int] = {}
         self._rounds = rounds or Rounds("everfit-follow")
         self._begun: Round | None = None
+        self._glance, self._asked_at = glance, float("-inf")
 
     def start(self) -> None:
         """Load the last served champion, or at the first start the registry's; then watch the registry.
@@ -115,7 +122,9 @@ class RegistryWatcher:
     def follow(self) -> None:
         """Check the registry once, and load new versions."""
         try:
-            client = self._registered()
+            if self._is_as_before():
+                return
+            asked_at, client = time.monotonic(), self._registered()
             champion = model_registry.champion(client, self.model)
             challenger = model_registry.challenger(client, self.model)
             arms = read_split(client, challenger) if challenger is not None else None
@@ -124,6 +133,7 @@ class RegistryWatcher:
         except Exception as error:  # noqa: BLE001 - serving goes on without the registry
             self._cannot_ask(error)
             return
+        self._asked_at = asked_at
         if not self.state.registry_reachable:
             self.state.registry_reachable, self.state.error = True, ""
         wanted = {one.version for one in (champion, challenger) if one is not None}
@@ -139,6 +149,20 @@ class RegistryWatcher:
                 self._champion = champion
                 self.cache.remember(champion)
         self._follow_challenger(challenger, arms)
+
+    def _is_as_before(self) -> bool:
+        """Return whether the aliases are known to be those of the versions that are served already.
+
+        They don't tell a challenger's share and the bounds of answers, nor a registry that was replaced by another one:
+        so these models, and each one once a minute, are requested in full.
+        """
+        if (aliases := self._glance(self.model)) is None or self._champion is None:
+            return False
+        watched = {alias: aliases[alias] for alias in (CHAMPION, CHALLENGER) if alias in aliases}
+        unsettled = self._challenger is not None or self._bounds is not None or bool(self._failed or self._missed)
+        if unsettled or not self.state.registry_reachable or watched != {CHAMPION: self._champion.version}:
+            return False
+        return time.monotonic() - self._asked_at < _ASKED_EVERY_S
 
     @property
     def _served(self) -> int | None:

@@ -13,6 +13,7 @@ from everfit.blocks.joins import Join
 from everfit.blocks.serving import ServingPolicy
 from everfit.blocks.settings import Settings
 from everfit.infra.serving.access import Tokens, read_tokens
+from everfit.infra.serving.alias_glance import AliasGlance
 from everfit.infra.serving.garbage import GarbageSearches
 from everfit.infra.serving.memory import FreedMemory, bound_arenas
 from everfit.infra.serving.rounds import Rounds
@@ -26,6 +27,9 @@ MODELS_VARIABLE = "EVERFIT_SERVE_MODELS"
 JOINS_VARIABLE = "EVERFIT_SERVE_JOINS"
 SIGNERS_VARIABLE = "EVERFIT_SERVE_SIGNERS"
 TOKENS_VARIABLE = "EVERFIT_SERVE_TOKENS"
+
+_ASKED_BY_THEMSELVES = 2
+"""Of more models than these, the aliases are requested together."""
 
 
 class ServingError(EverfitError):
@@ -74,6 +78,8 @@ def build_app(
     workspace = Workspace(settings.workspace)
     if not workspace.remote:
         stored_format(workspace)  # refuses a workspace of a newer everfit; a bucket is asked before each write
+    every_s = min(policies.get(name, ServingPolicy()).follow_every for name in models)
+    glance = AliasGlance(registered, len(models), every_s.total_seconds())
     freed, drains, checks = FreedMemory(), Rounds("everfit-drain", 3), Rounds("everfit-follow", 3)
     endpoints = {
         name: Endpoint(
@@ -90,6 +96,7 @@ def build_app(
             after_drain=freed.hand_back,
             drains=drains,
             checks=checks,
+            glance=glance.of if len(models) > _ASKED_BY_THEMSELVES else lambda _: None,
         )
         for name in models
     }

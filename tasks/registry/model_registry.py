@@ -103,6 +103,23 @@ def aliased(client: "MlflowClient", model: str) -> frozenset[int]:
         raise ModelError(f"the aliases of {model!r} can't be read from the registry: {error.message}") from error
 
 
+def all_aliases(client: "MlflowClient", most: int) -> dict[str, dict[str, int]] | None:
+    """Return the version of each alias of each model, by one request; None if there are more models than `most`.
+
+    Raises:
+        ModelError: The registry doesn't answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client.search_registered_models(max_results=most)
+    except MlflowException as error:
+        raise ModelError(f"the registered models can't be read from the registry: {error.message}") from error
+    if found.token:
+        return None
+    return {one.name: {alias: int(version) for alias, version in one.aliases.items()} for one in found}
+
+
 def delete(client: "MlflowClient", model: str, version: int) -> None:
     """Delete a version, and mark its model as deleted; `mlflow gc` deletes its files.
 

@@ -30,6 +30,33 @@ del lost
 assert gc.collect() >= 2
 """
 
+POOLS = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from everfit.infra.serving.garbage import GarbageSearches
+
+class Download: pass
+
+searches = GarbageSearches()
+searches.pause()
+for _ in range(30):
+    one = Download()
+    one.itself, one.pool = one, ThreadPoolExecutor(1)
+    one.pool.submit(int).result()
+del one
+pools = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+assert len(pools) == 30
+searches.resume()
+for thread in pools:
+    thread.join(30)
+    assert not thread.is_alive()
+"""
+
+
+def test_threads_that_downloads_left_end_when_the_service_has_started() -> None:
+    done = subprocess.run([sys.executable, "-c", POOLS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
 
 def test_what_stays_is_left_out_of_later_searches_and_new_garbage_is_still_found() -> None:
     done = subprocess.run([sys.executable, "-c", SERVICE], capture_output=True, text=True, check=False)

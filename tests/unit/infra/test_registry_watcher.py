@@ -103,3 +103,64 @@ def test_a_registry_that_is_gone_is_told_with_what_is_served(
     served, unserved = [record.getMessage() for record in caplog.records]
     assert "reached, so serving goes on unchanged: MLflow at http://127.0.0.1:9 does not answer" in served
     assert "taxis: the registry can't be reached, so no version is served until it can be: MLflow at" in unserved
+
+
+class Glanced(Stand):
+    """A stand whose aliases one request tells for all models."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(monkeypatch)
+        self.asked, self.aliases = 0, {"champion": 1}
+        nothing: Any = lambda *_: None  # noqa: E731
+        self.follower = RegistryWatcher(
+            nothing, "delays", self.follower.cache, nothing, nothing, shadow=True, glance=lambda _: self.aliases
+        )
+        self.state = self.follower.state
+        monkeypatch.setattr(registry_watcher.model_registry, "champion", self.ask)
+
+    def ask(self, *_: object) -> ModelVersion:
+        self.asked += 1
+        return self.champion
+
+
+@pytest.fixture
+def glanced(monkeypatch: pytest.MonkeyPatch) -> Glanced:
+    made = Glanced(monkeypatch)
+    made.rounds(1)
+    assert made.asked == 1
+    return made
+
+
+def test_a_model_whose_aliases_are_as_before_is_not_asked_for(glanced: Glanced) -> None:
+    glanced.rounds(5)
+    assert glanced.asked == 1
+
+
+def test_a_new_champion_is_asked_for_and_served(glanced: Glanced) -> None:
+    glanced.champion, glanced.aliases = version(2), {"champion": 2}
+    glanced.rounds(2)
+    assert (glanced.asked, glanced.state.swaps) == (2, 1)
+
+
+def test_a_challenger_is_asked_for_in_each_round_because_its_share_is_a_tag(glanced: Glanced) -> None:
+    glanced.challenger, glanced.aliases = version(2), {"champion": 1, "challenger": 2}
+    glanced.rounds(3)
+    assert glanced.asked == 4
+    glanced.challenger, glanced.aliases = None, {"champion": 1}
+    glanced.rounds(3)
+    assert glanced.asked == 5  # once more, to take it away
+
+
+def test_a_model_is_asked_for_in_full_again_after_a_minute(glanced: Glanced, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry_watcher, "_ASKED_EVERY_S", 0.0)
+    glanced.rounds(2)
+    assert glanced.asked == 3
+
+
+def test_a_version_that_failed_is_tried_again_although_its_alias_stays(glanced: Glanced) -> None:
+    glanced.champion, glanced.aliases = version(2), {"champion": 2}
+    glanced.loading = MemoryError("too large just now")
+    glanced.rounds(1)
+    glanced.loading = None
+    glanced.rounds(12)
+    assert (glanced.state.failed_version, glanced.state.swaps) == (None, 1)
