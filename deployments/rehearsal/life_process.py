@@ -13,7 +13,8 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -49,10 +50,10 @@ def main(folder: Path) -> None:
     context = Context(load_spec(spec), Settings())
     wait_for_server()
     logging.getLogger("everfit").setLevel(logging.INFO)
-    life = _Progress(folder)
+    life = Progress(folder)
     for place, (since, until) in enumerate(pairwise(ends)):
         if place not in life.places:
-            _live(spec, context, since, until, life)
+            live_window(spec, context, since, until, life)
             life.note(place)
         if not (folder / "first.json").exists() and context.ledger.releases.current(context.spec.name) is not None:
             found = LifeReader(context, ends, ends[-1])
@@ -65,8 +66,16 @@ def main(folder: Path) -> None:
     _write(folder / "life.json", reader.read(life.seconds, life.notes).model_dump_json())
 
 
-def _live(spec: str, context: Any, since: datetime, until: datetime, life: "_Progress") -> None:
-    """Live through a window: train a first model if there is none, predict, and monitor."""
+def live_window(spec: str, context: Any, since: datetime, until: datetime, life: "Progress") -> None:
+    """Live through a window: train a first model if there is none, predict, and monitor.
+
+    Args:
+        spec: The spec file.
+        context: Its context.
+        since: Start of the window.
+        until: End of the window.
+        life: Takes note of what fails, and of what waits for a person.
+    """
     from everfit.deployments.cli.runs import result_of
     from everfit.flows.monitoring_flow import monitoring
     from everfit.flows.scoring_flow import scoring
@@ -76,10 +85,26 @@ def _live(spec: str, context: Any, since: datetime, until: datetime, life: "_Pro
     name = context.spec.name
     if context.ledger.releases.current(name) is None:
         life.guard(lambda: result_of(training(spec, since, Trigger(reason=REASON), return_state=True)), since)
+        _approve(context, life)
     if context.ledger.releases.current(name) is None:
         return
     life.guard(lambda: result_of(scoring(spec, since, until, return_state=True)), until)
     life.guard(lambda: result_of(monitoring(spec, until, return_state=True)), until)
+    _approve(context, life)
+
+
+def _approve(context: Any, life: "Progress") -> None:
+    """Approve what waits for a person, such as a challenger with a feature that is called like the target."""
+    from everfit.tasks.release.approvals import decide_approval
+    from everfit.tasks.turns.turn_record import AWAITING_APPROVAL
+
+    for turn in context.ledger.turns.of(context.spec.name):
+        if turn.state != AWAITING_APPROVAL:
+            continue
+        until, why = turn.window.until, "in a rehearsal, each request is approved"
+        by_code = partial(decide_approval, by="rehearsal", reason=why, now=datetime.now(UTC))
+        life.guard(partial(by_code, context, turn.id, "approve"), until)
+        life.notes.append(f"{until:%Y-%m-%d}: the challenger waited for a person, which counts as approved at once")
 
 
 def _collect(spec: str, until: datetime) -> None:
@@ -89,7 +114,7 @@ def _collect(spec: str, until: datetime) -> None:
     result_of(labeling(spec, until, return_state=True))
 
 
-class _Progress:
+class Progress:
     """The windows that were lived through, in a file that survives the process."""
 
     def __init__(self, folder: Path) -> None:

@@ -187,7 +187,7 @@ def as_rehearsed(content: Mapping[str, Any]) -> dict[str, Any]:
     """
     gate, release = dict(content.get("gate", {})), dict(content.get("release", {}))
     monitoring = dict(content.get("monitoring", {}))
-    gate |= {"approval": "never"}
+    gate |= {"approval": "never", "approvals": 1}
     release |= {"strategy": "replace", "services": []}
     release.pop("signers", None)  # the place of a policy has no key to sign with
     monitoring |= {"report": "never"}
