@@ -101,16 +101,20 @@ class Drain:
         if self._begun is not None:
             until = time.monotonic() + timeout_s
             if self._begun.end(timeout_s):  # or else the store does not answer
-                last = threading.Thread(target=self.drain, name="everfit-drain-last", daemon=True)
+                last = threading.Thread(target=self._drain_all, name="everfit-drain-last", daemon=True)
                 last.start()
                 last.join(max(0.0, until - time.monotonic()))
         self.spool.close()
 
-    def _work(self) -> float:
+    def _drain_all(self) -> int:
+        """Drain, and the first time also what was set aside: a service may end before its first round."""
         if not self._taken_back:
             self._taken_back = True
             self.take_back()
-        if self.drain():
+        return self.drain()
+
+    def _work(self) -> float:
+        if self._drain_all():
             self._after_work()
         # The pause doubles after each failure, up to a minute.
         return min(60.0, self.every_s * 2 ** min(self.state.failures, 6)) if self.state.failures else self.every_s

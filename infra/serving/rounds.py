@@ -23,12 +23,14 @@ class Round:
 
     due: float
     _work: Callable[[], float] = field(compare=False)
+    _leave: Callable[["Round"], None] = field(compare=False)
     _idle: threading.Event = field(compare=False, default_factory=threading.Event)
     _ended: bool = field(compare=False, default=False)
 
     def end(self, timeout_s: float) -> bool:
         """Let no further run begin, and wait for the one that is under way; return whether that has ended."""
         self._ended = True
+        self._leave(self)
         return self._idle.wait(timeout_s)
 
     def run(self) -> bool:
@@ -48,7 +50,7 @@ class Rounds:
 
     Args:
         name: Name of the threads.
-        threads: Number of threads; those that are not needed are not started.
+        threads: Number of threads; those that are not needed are not started, and end when no work is left.
     """
 
     def __init__(self, name: str, threads: int = 1) -> None:
@@ -63,7 +65,7 @@ class Rounds:
         Args:
             work: Function that does it, and returns after how many seconds it is due again. It must not raise.
         """
-        begun = Round(time.monotonic(), work)
+        begun = Round(time.monotonic(), work, self._leave)
         begun._idle.set()  # noqa: SLF001 - its own, in the same module
         with self._changed:
             heapq.heappush(self._due, begun)
@@ -71,14 +73,19 @@ class Rounds:
             self._changed.notify()
         return begun
 
+    def _leave(self, ended: Round) -> None:
+        with self._changed:
+            self._due = [begun for begun in self._due if begun is not ended]
+            heapq.heapify(self._due)
+            self._changed.notify_all()
+
     def _start_thread_if_needed(self) -> None:
         if self._due and not self._idle and self._started < self._most:
             self._started += 1
             threading.Thread(target=self._run, name=f"{self._name}-{self._started}", daemon=True).start()
 
     def _run(self) -> None:
-        while True:
-            begun = self._next()
+        while (begun := self._next()) is not None:
             try:
                 again = begun.run()
             except Exception:  # what must not raise did, and the work of other models goes on
@@ -89,12 +96,12 @@ class Rounds:
                     heapq.heappush(self._due, begun)
                     self._changed.notify()
 
-    def _next(self) -> Round:
-        """Wait until a piece of work is due, and take it."""
+    def _next(self) -> Round | None:
+        """Wait until a piece of work is due, and take it; None if nothing waits, so that the thread ends."""
         with self._changed:
-            while True:
-                pause = self._due[0].due - time.monotonic() if self._due else None
-                if pause is not None and pause <= 0:
+            while self._due:
+                pause = self._due[0].due - time.monotonic()
+                if pause <= 0:
                     taken = heapq.heappop(self._due)
                     self._start_thread_if_needed()  # this one may be busy for long
                     return taken
@@ -103,3 +110,5 @@ class Rounds:
                     self._changed.wait(pause)
                 finally:
                     self._idle -= 1
+            self._started -= 1
+            return None

@@ -18,6 +18,7 @@ from everfit.infra.serving.garbage import GarbageSearches
 from everfit.infra.serving.memory import FreedMemory, bound_arenas
 from everfit.infra.serving.rounds import Rounds
 from everfit.tasks.core.hosts import is_loopback
+from everfit.tasks.models.skops_format import import_without_listing
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -126,6 +127,7 @@ def from_environment() -> "FastAPI":
         check_served(name, policy, joins.get(name, ()), signers.get(name, ()), settings)
     # Requests and predictions share the interpreter's lock: switch threads faster than the default 5 ms.
     sys.setswitchinterval(0.001)
+    import_without_listing()
     bound_arenas()
     searches = GarbageSearches()
     searches.pause()

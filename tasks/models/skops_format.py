@@ -2,20 +2,19 @@
 
 import importlib
 import sys
-import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from everfit.tasks.models.trusted_nodes import check_nodes, untrusted
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-_IMPORTING = threading.Lock()
-
 
 def dump_model(model: "Pipeline") -> bytes:
     """Write a fitted pipeline with skops."""
-    return bytes(_skops().dumps(model))
+    import skops.io
+
+    return bytes(skops.io.dumps(model))
 
 
 def load_model(content: bytes) -> "Pipeline":
@@ -24,7 +23,9 @@ def load_model(content: bytes) -> "Pipeline":
     Raises:
         ModelError: it holds something that everfit does not trust, or it is damaged.
     """
-    return _skops().loads(content, trusted=trusted_types(content))
+    import skops.io
+
+    return skops.io.loads(content, trusted=trusted_types(content))
 
 
 def trusted_types(content: bytes) -> list[str]:
@@ -33,28 +34,30 @@ def trusted_types(content: bytes) -> list[str]:
     Raises:
         ModelError: it holds something that everfit does not trust, or it is damaged.
     """
+    import skops.io
+
     checked = check_nodes(content)
-    wanted = _skops().get_untrusted_types(data=content)
+    wanted = skops.io.get_untrusted_types(data=content)
     # skops reads the file by rules of its own: what it finds and the check did not see is not trusted.
     for name in sorted(set(wanted) - checked):
         raise untrusted(name, "found by skops")
     return list(wanted)
 
 
-def _skops() -> Any:
-    """Import skops without a list of its own of what it trusts.
+def import_without_listing() -> None:
+    """Import skops without its own list of what it trusts, in a process that only serves models.
 
     For that list skops imports all of scikit-learn, its test helpers included: half of the time in which a service
-    starts, and a quarter of its memory. everfit's exact list decides in any case, so skops gets each name.
+    starts, and a quarter of its memory. everfit's exact list decides in any case, so skops gets each name. Other code
+    of the process can't rely on the list: MLflow saves no model there, for example.
     """
-    with _IMPORTING:
-        if "skops.io" not in sys.modules:
-            import sklearn.utils
+    if "skops.io" in sys.modules:
+        return
+    import sklearn.utils
 
-            listing = sklearn.utils.all_estimators
-            sklearn.utils.all_estimators = lambda *_, **__: []
-            try:
-                importlib.import_module("skops.io")
-            finally:
-                sklearn.utils.all_estimators = listing
-    return sys.modules["skops.io"]
+    listing = sklearn.utils.all_estimators
+    sklearn.utils.all_estimators = lambda *_, **__: []
+    try:
+        importlib.import_module("skops.io")
+    finally:
+        sklearn.utils.all_estimators = listing

@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from support.stack import wait_for
 
 from everfit.blocks.errors import ModelError
 from everfit.infra.serving.endpoint import Endpoint
@@ -46,6 +47,18 @@ def test_many_pieces_of_work_share_a_few_threads_and_none_runs_twice_at_once() -
     assert all(work.done.wait(_SOON_S) for work in works)
     assert len(set().union(*(work.threads for work in works))) <= 3
     assert not any(work.overlapped for work in works)
+
+
+def test_threads_end_when_no_work_is_left() -> None:
+    rounds, works = Rounds("leaving", 3), [Work(1) for _ in range(10)]
+    begun = [rounds.begin(work) for work in works]
+    assert all(work.done.wait(_SOON_S) for work in works)
+    assert all(one.end(_SOON_S) for one in begun)
+    wait_for(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("leaving")])
+
+    again = Work(1)
+    rounds.begin(again)
+    assert again.done.wait(_SOON_S)
 
 
 def test_work_that_hangs_does_not_keep_others_from_running() -> None:

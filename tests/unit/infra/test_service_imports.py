@@ -17,7 +17,8 @@ _LOADED = """
 import json, sys
 from pathlib import Path
 from everfit.infra.serving import accepted_specs, app
-from everfit.tasks.models.skops_format import load_model
+from everfit.tasks.models.skops_format import import_without_listing, load_model
+import_without_listing()
 model = load_model(Path(sys.argv[1]).read_bytes())
 print(json.dumps([sorted(sys.modules), sorted(name for name, _ in __import__("sklearn.utils").utils.all_estimators())]))
 """
