@@ -10,6 +10,7 @@ from pathlib import Path
 KINDS = {"full disk": 1, "I/O error": 2, "read-only file system": 3, "forbidden folder": 4, "unreadable files": 5}
 """The faults: ENOSPC, EIO when writing, EROFS, EACCES, EIO when reading."""
 
+_TESTS = str(Path(__file__).parents[1])
 _SOURCE = Path(__file__).with_name("failing_disk.c")
 _CONTROL = struct.Struct("5q")
 
@@ -43,10 +44,10 @@ class FailingDisk:
 
     def run(self, module: str, *words: str) -> str:
         """Run a module in a process whose disk can fail, and return what it writes."""
+        paths = os.pathsep.join([_TESTS, *filter(None, [os.environ.get("PYTHONPATH")])])
+        environment = os.environ | self.environment | {"PYTHONPATH": paths}
         command = [sys.executable, "-m", module, *words]
-        return subprocess.run(
-            command, env=os.environ | self.environment, stdout=subprocess.PIPE, check=True, text=True
-        ).stdout
+        return subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout
 
     def fail(self, kind: str, at: int, lasts: int = 0) -> None:
         """Let operations fail from now on.
