@@ -50,7 +50,7 @@ def main(folder: Path) -> None:
     context = Context(load_spec(spec), Settings())
     wait_for_server()
     logging.getLogger("everfit").setLevel(logging.INFO)
-    life = Progress(folder)
+    life = WindowsLived(folder)
     for place, (since, until) in enumerate(pairwise(ends)):
         if place not in life.places:
             live_window(spec, context, since, until, life)
@@ -66,7 +66,7 @@ def main(folder: Path) -> None:
     _write(folder / "life.json", reader.read(life.seconds, life.notes).model_dump_json())
 
 
-def live_window(spec: str, context: Any, since: datetime, until: datetime, life: "Progress") -> None:
+def live_window(spec: str, context: Any, since: datetime, until: datetime, life: "WindowsLived") -> None:
     """Live through a window: train a first model if there is none, predict, and monitor.
 
     Args:
@@ -93,7 +93,7 @@ def live_window(spec: str, context: Any, since: datetime, until: datetime, life:
     _approve(context, life)
 
 
-def _approve(context: Any, life: "Progress") -> None:
+def _approve(context: Any, life: "WindowsLived") -> None:
     """Approve what waits for a person, such as a challenger with a feature that is called like the target."""
     from everfit.tasks.release.approvals import decide_approval
     from everfit.tasks.turns.turn_record import AWAITING_APPROVAL
@@ -114,7 +114,7 @@ def _collect(spec: str, until: datetime) -> None:
     result_of(labeling(spec, until, return_state=True))
 
 
-class Progress:
+class WindowsLived:
     """The windows that were lived through, in a file that survives the process."""
 
     def __init__(self, folder: Path) -> None:

@@ -14,7 +14,7 @@ from support.deliveries import deliveries, write_month
 
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli.runs import result_of
-from everfit.deployments.rehearsal.life_process import Progress, live_window
+from everfit.deployments.rehearsal.life_process import WindowsLived, live_window
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.rehearsal.life import Life, LifeReader
 from everfit.tasks.rehearsal.outcome import BOUND, STILL, Rehearsal
@@ -133,7 +133,7 @@ def test_a_challenger_that_waits_for_a_person_counts_as_approved(
     """Given a feature that is called like the target, then the gate asks a person, and nobody is there to answer."""
     write_month(Path(model).parent, "winter", deliveries("2024-01-01", 75).rename(columns={"region": "late_region"}))
     Path(model).write_text(yaml.safe_dump(as_rehearsed(DELIVERIES | {"gate": {"approvals": 2}})))
-    context, life = Context(load_spec(model), Settings()), Progress(tmp_path)
+    context, life = Context(load_spec(model), Settings()), WindowsLived(tmp_path)
     live_window(model, context, MARCH, ENDS[1], life)
     assert context.ledger.releases.current("deliveries") is not None
     assert life.notes == ["2024-03-01: the challenger waited for a person, which counts as approved at once"]
