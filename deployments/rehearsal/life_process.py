@@ -103,8 +103,8 @@ def _approve(context: Any, life: "WindowsLived") -> None:
             continue
         until, why = turn.window.until, "in a rehearsal, each request is approved"
         by_code = partial(decide_approval, by="rehearsal", reason=why, now=datetime.now(UTC))
-        life.guard(partial(by_code, context, turn.id, "approve"), until)
-        life.notes.append(f"{until:%Y-%m-%d}: the challenger waited for a person, which counts as approved at once")
+        if life.guard(partial(by_code, context, turn.id, "approve"), until):
+            life.notes.append(f"{until:%Y-%m-%d}: the challenger waited for a person, which counts as approved at once")
 
 
 def _collect(spec: str, until: datetime) -> None:
@@ -143,14 +143,16 @@ class WindowsLived:
         with self._path.open("a") as file:
             file.write(json.dumps({"place": place, "seconds": self.seconds, "notes": self.notes}) + "\n")
 
-    def guard(self, flow: Callable[[], object], at: datetime | None = None) -> None:
-        """Run a flow; what it fails with is noted, and life goes on as it would with an installation."""
+    def guard(self, flow: Callable[[], object], at: datetime | None = None) -> bool:
+        """Run a flow, and return whether it ended well. A failure is noted, and life goes on as in production."""
         try:
             flow()
         except Exception as error:  # noqa: BLE001 - a flow may fail in any way
             traceback.print_exc()
             day = "" if at is None else f"{at:%Y-%m-%d}: "
             self.notes.append(f"{day}{' '.join(str(error).split())[:300] or type(error).__name__}")
+            return False
+        return True
 
 
 def _processor_seconds() -> float:

@@ -47,9 +47,8 @@ def trusted_types(content: bytes) -> list[str]:
 def import_without_listing() -> None:
     """Import skops without its own list of what it trusts, in a process that only serves models.
 
-    For that list skops imports all of scikit-learn, its test helpers included: half of the time in which a service
-    starts, and a quarter of its memory. everfit's exact list decides in any case, so skops gets each name. Other code
-    of the process can't rely on the list: MLflow saves no model there, for example.
+    For that list skops imports all of scikit-learn, its test helpers included. everfit's exact list decides in any
+    case, so skops gets each name. Other code of the process can't rely on the list: MLflow saves no model there.
     """
     if "skops.io" in sys.modules:
         return

@@ -100,12 +100,12 @@ class Running:
         job = LifeJob(policy.name, self._folders[policy.name], self._spec_of(policy), self._pulse, Path.cwd())
         if not job.result.exists():
             sandbox.prepare_folder(job.folder, job.spec, self.real)
-            told = {
+            windows = {
                 "ends": [end.isoformat() for end in self.plan.ends],
                 "until": self.plan.until.isoformat(),
                 "keep_rows": policy.name == SPEC,
             }
-            (job.folder / "job.json").write_text(json.dumps(told), encoding="utf-8")
+            (job.folder / "job.json").write_text(json.dumps(windows), encoding="utf-8")
         return job
 
     def _fit(self, main: "Future[Life]") -> list[Fit] | None:

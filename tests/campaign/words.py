@@ -6,7 +6,7 @@ _NOT_FOR_PEOPLE = re.compile(r"Traceback|panicked at|^\s+File \"|\[SQL:|run `eve
 
 
 def wrong_words(code: int, out: str, err: str) -> list[str]:
-    """Say what is wrong with how a command told of a fault.
+    """Say what is wrong with the words with which a command ended after a fault.
 
     Args:
         code: The command's exit code.

@@ -10,6 +10,7 @@ from support.stack import wait_for
 
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.spec import ModelSpec
+from everfit.deployments.rehearsal.life_process import WindowsLived
 from everfit.tasks.rehearsal import living, sandbox
 from everfit.tasks.rehearsal.living import LifeJob, Pulse, live
 from everfit.tasks.rehearsal.running import progress_line, spec_identity
@@ -56,3 +57,11 @@ def test_the_rest_is_reckoned_from_windows_while_some_are_left() -> None:
     assert progress_line({"a": 2, "b": 4}, 10, 0, 60.0, 4).endswith("; about 7 min left")
     assert progress_line({"a": 0, "b": 4}, 10, 0, 60.0, 4).endswith("; 0 models of the matrix fitted")
     assert progress_line({"a": 10, "b": 10}, 10, 3, 60.0, 4).endswith("; 3 models of the matrix fitted")
+
+
+def test_what_fails_in_a_life_is_noted_and_is_not_taken_for_done(tmp_path: Path) -> None:
+    life = WindowsLived(tmp_path)
+    assert life.guard(lambda: None)
+    assert life.notes == []
+    assert not life.guard(lambda: int("many"))
+    assert life.notes == ["invalid literal for int() with base 10: 'many'"]
