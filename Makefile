@@ -56,8 +56,8 @@ test: $(INSTALLED) $(LINKS) ## All checks beside all tests (LONG=1: also the sto
 	wait $$checks && echo "The checks passed" || { cat build/check.log; echo "The checks failed" >&2; code=1; }; \
 	exit $$code
 
-unit: $(INSTALLED) $(LINKS) ## The tests that start no server: the inner loop (LONG=1: also the long ones)
-	$(PYTEST) $(if $(LONG),,-m "not long") tests/unit
+unit: $(INSTALLED) $(LINKS) ## The quick tests that start no server: the inner loop (SLOW=1: also the slow ones, LONG=1: also the long ones)
+	$(PYTEST) $(if $(LONG),,-m "not long$(if $(SLOW),, and not slow)") tests/unit
 
 coverage: $(INSTALLED) $(LINKS) ## Which lines tests/unit and tests/contract run; fails below the floor in pyproject.toml
 	$(PYTEST) tests/unit tests/contract --cov --cov-report=term --cov-report=html:build/coverage

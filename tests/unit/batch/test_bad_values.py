@@ -19,6 +19,7 @@ from everfit.tasks.scoring.set_aside import RowsSetAside
 from everfit.tasks.storage.values import FAULTS
 
 
+@pytest.mark.slow
 def test_booleans_are_taken_as_true_and_false_or_1_and_0(members: Loop) -> None:
     servable = servable_of(members)
     inputs = servable.inputs
@@ -31,6 +32,7 @@ def test_booleans_are_taken_as_true_and_false_or_1_and_0(members: Loop) -> None:
         inputs.check({"price": [1.5], "member": [2]}, 1)
 
 
+@pytest.mark.slow
 def test_infinite_numbers_of_an_earlier_version_leave_the_dataset_by_command(members: Loop) -> None:
     dataset = members.workspace.table("sales", "dataset")
     old = dataset.read().head(2)

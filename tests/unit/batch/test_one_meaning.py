@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import pandas as pd
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from support.examples import examples
@@ -62,6 +63,7 @@ def features_by_http(servable: Servable, table: Any) -> tuple[list[str], pd.Data
     return logged[KEY].tolist(), logged[[column.name for column in inputs.features]]
 
 
+@pytest.mark.slow
 @given(
     ids=st.sampled_from(sorted(IDS)),
     features=st.lists(st.sampled_from(sorted(FEATURES)), min_size=1, unique=True),

@@ -25,6 +25,7 @@ SPEC = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trained", FORMATS)
 @pytest.mark.parametrize("scored", ["csv", "parquet", "sqlite"])
 def test_labels_find_their_predictions_by_event_time_and_features(tmp_path: Path, trained: str, scored: str) -> None:

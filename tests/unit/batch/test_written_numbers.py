@@ -49,6 +49,7 @@ def spec(**columns: Any) -> dict[str, Any]:
     return {**SPEC, "task": "regression", "columns": {**COLUMNS, "numbers": numbers, **columns}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "parquet", "jsonl", "sqlite"])
 def test_each_way_in_gives_the_same_numbers(tmp_path: Path, form: str) -> None:
     written, meant = table()

@@ -64,6 +64,7 @@ def test_threads_fit_a_container_and_a_persons_choice_stays(monkeypatch: pytest.
     }
 
 
+@pytest.mark.slow
 def test_it_holds_in_a_process_that_only_imports_a_flow_as_a_worker_does() -> None:
     code = (
         "import os, sys; import prefect.engine; before = 'sklearn' in sys.modules; import everfit; "

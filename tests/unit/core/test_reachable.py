@@ -96,6 +96,7 @@ def test_an_mlflow_that_is_gone_is_reported_at_once(gone: str, monkeypatch: pyte
     assert time.monotonic() - started < 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_URI", "PREFECT_API_URL"])
 def test_a_command_reports_it_before_it_imports_what_takes_seconds(gone: str, variable: str) -> None:
     """A command takes two seconds of the processor to import Prefect and pandas."""

@@ -74,6 +74,7 @@ known_rows = st.lists(st.tuples(st.none() | st.integers(1, 3), hours, hours, st.
 event_rows = st.lists(st.tuples(st.none() | st.integers(1, 4), hours), min_size=1, max_size=12)
 
 
+@pytest.mark.slow
 @given(
     rows=known_rows,
     events=event_rows,

@@ -229,6 +229,7 @@ def test_a_column_that_is_gone_for_good_comes_in_by_the_way_that_the_refusal_nam
     assert loop.count("dataset") == 200
 
 
+@pytest.mark.slow
 def test_a_new_column_is_told_of_and_ignored_until_the_spec_names_it(tmp_path: Path):
     loop = Loop(tmp_path)
     loop.write("a.csv", sales(100))

@@ -21,6 +21,7 @@ class Died(BaseException):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["append 1", "append 2", "append 3", "supersede 1", "settle 1", "files"])
 def test_killed_between_any_two_writes_and_run_again_all_is_as_if_undisturbed(
     loop: Loop, monkeypatch: pytest.MonkeyPatch, step: str
@@ -79,6 +80,7 @@ def test_a_turn_that_died_before_another_took_its_rows_takes_none_of_them_again(
     assert list(loop.dataset()["id"]) == list(range(100))
 
 
+@pytest.mark.slow
 def test_processes_that_take_in_the_same_window_at_once_take_each_row_once(loop: Loop):
     loop.write("a.csv", sales(100))
     loop.turn(FEBRUARY)

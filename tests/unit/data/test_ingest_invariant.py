@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support.turns import Loop
@@ -26,6 +27,7 @@ ROW = st.fixed_dictionaries(
 BATCHES = st.lists(st.lists(ROW, min_size=1, max_size=12), min_size=1, max_size=3)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=EXAMPLES,
     deadline=None,

@@ -35,6 +35,7 @@ def without(frame: pd.DataFrame, since: datetime, hours: int) -> pd.DataFrame:
     return frame[~frame["at"].between(since, since + timedelta(hours=hours), inclusive="left")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["warn", "refuse"])
 def test_half_a_monday_is_reported_or_refused(tmp_path: Path, policy: str) -> None:
     loop = Loop(tmp_path, expectations={"rhythm": policy})
@@ -73,6 +74,7 @@ def test_a_short_history_is_said_and_may_be_ignored(tmp_path: Path) -> None:
     assert len(ages) == 2, "how old the newest row was, for later turns"
 
 
+@pytest.mark.slow
 def test_rows_that_come_with_their_label_are_judged_once_known(tmp_path: Path) -> None:
     loop = Loop(tmp_path, maturity="3d")
     loop.write("first.parquet", sales(8))

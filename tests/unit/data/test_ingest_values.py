@@ -136,6 +136,7 @@ def test_each_time_column_has_its_own_format(loop: Loop):
     assert (dataset["settled"] - dataset["at"] == pd.Timedelta("1D")).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "written", ["9999-12-31", "9999-12-31 23:59:59.999999", "0001-01-01", "2999-12-31", "1900-01-01", "1970-01-01"]
 )

@@ -99,6 +99,7 @@ def test_the_dataset_has_what_was_known_at_each_event(tmp_path: Path):
     assert any(note.startswith("join shop: 492 of 720 rows have a joined row") for note in batch.notes)
 
 
+@pytest.mark.slow
 def test_a_later_turn_joins_as_the_first_did_and_its_snapshot_covers_the_joined_rows(tmp_path: Path):
     loop = Loop(tmp_path, source=joins(tmp_path))
     known = prices(tmp_path)

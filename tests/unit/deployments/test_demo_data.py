@@ -24,6 +24,7 @@ def flights(folder: Path) -> pd.DataFrame:
     return pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))])
 
 
+@pytest.mark.slow
 def test_every_flight_of_the_year_is_there_once(flights: pd.DataFrame) -> None:
     assert len(flights) == 336_776
     assert not flights.duplicated(["scheduled_departure", "carrier", "flight", "origin"]).any()
@@ -79,6 +80,7 @@ def test_a_second_preparation_leaves_the_files_alone(folder: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_what_an_interrupted_preparation_left_is_mended(folder: Path, flights: pd.DataFrame) -> None:
     paths = prepare(folder)
     paths[2].write_bytes(paths[2].read_bytes()[:1000])

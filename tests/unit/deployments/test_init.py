@@ -30,6 +30,7 @@ def test_of_a_day_and_a_time_of_the_same_event_the_time_counts():
     assert found["ignored"]["day"].startswith("a time; ")
 
 
+@pytest.mark.slow
 def test_labels_that_are_not_known_yet_are_no_time_of_the_future():
     frame = loans().drop(columns="year")
     frame["closed_on"] = pd.to_datetime(frame["closed_on"], format="%d/%m/%Y %H:%M").astype("str")
@@ -126,6 +127,7 @@ def test_without_times_the_spec_says_so_and_few_rows_lower_the_gate():
     assert "random_forest" in load_spec(found["path"]).training.candidates
 
 
+@pytest.mark.slow
 def test_the_gate_makes_do_with_the_rows_that_a_hold_out_has_of_the_rarest_class_and_without_those_that_came_twice():
     frame = loans(2_000)
     frame["default"] = np.where(np.arange(2_000) % 100 == 0, 1, 0)
@@ -148,6 +150,7 @@ def a_table(rows: int, every: str, rarest: float = 0.5) -> pd.DataFrame:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "every", "window", "holdout"),
     [
@@ -184,6 +187,7 @@ def test_rows_of_each_month_give_windows_of_months():
     assert found["window"] == "60d"
 
 
+@pytest.mark.slow
 def test_a_column_that_numbers_the_rows_is_nothing_to_learn_from_whatever_it_is_called():
     frame = loans().rename(columns={"application_id": "loan"})
     found = made(frame, "default")
@@ -290,6 +294,7 @@ def test_values_and_lines_that_will_go_to_quarantine_are_named(tmp_path: Path):
     assert found["rows"] == len(frame)
 
 
+@pytest.mark.slow
 def test_a_customer_whose_rows_repeat_is_the_entity_and_no_feature():
     frame = loans(600).assign(customer_id=[f"c{number % 90}" for number in range(600)])
     found = made(frame, "default")

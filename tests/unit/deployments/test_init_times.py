@@ -120,6 +120,7 @@ def patients() -> pd.DataFrame:
     return employees().drop(columns="joined.on")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "target", "event_time", "label_time", "sign"),
     [
@@ -268,6 +269,7 @@ def test_a_lasting_property_in_whose_order_the_rows_are_is_shown_beside_a_time_w
     assert "Geburtsdatum" not in note
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "written",
     ["%m/%d/%Y %I:%M %p", "%d/%m/%y %H:%M", "%d.%m.%y", "%b %d, %Y %I:%M:%S %p", "%d %B %Y", "%Y/%m/%d %H:%M"],

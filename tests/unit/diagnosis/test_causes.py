@@ -13,6 +13,7 @@ from everfit.tasks.diagnosis.diagnosis import diagnose
 from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, LabelledRows, row_loss_of, row_losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("world", "cause"),
     [
@@ -36,6 +37,7 @@ def test_the_cause_of_each_world_is_named(world: World, cause: str) -> None:
         assert found.columns[0].certain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sides", [("window",), ("reference", "window")])
 def test_a_column_without_any_value_stops_no_diagnosis(sides: tuple[str, ...]) -> None:
     evidence = binary(0, **CAUSES["changed_meaning"])
@@ -51,6 +53,7 @@ def test_few_rows_of_a_new_kind_are_told_from_harder_ones() -> None:
     assert 0.05 < found.split.unseen_share < 0.11
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("far", [0.97, 1.0])
 def test_where_all_rows_are_of_a_new_kind_none_are_harder(far: float) -> None:
     """Given a window whose rows have nothing in common with the hold-out's, then that is the cause."""
@@ -60,6 +63,7 @@ def test_where_all_rows_are_of_a_new_kind_none_are_harder(far: float) -> None:
     assert sum(part.change for part in found.split.parts) == pytest.approx(found.split.now - found.split.before)
 
 
+@pytest.mark.slow
 def test_rows_that_share_a_day_or_a_customer_widen_the_intervals() -> None:
     def error(evidence: DiagnosisEvidence) -> float:
         return next(
@@ -76,6 +80,7 @@ def test_rows_that_share_a_day_or_a_customer_widen_the_intervals() -> None:
     assert error(replace(by_rows, window=replace(window, days=customers))) > 1.5 * error(by_rows)
 
 
+@pytest.mark.slow
 def test_the_same_evidence_gives_the_same_diagnosis_and_a_kept_one_is_read_again() -> None:
     found = diagnose(binary(5, turned=True), left_out=("month follows the event time",)).diagnosis
     assert diagnose(binary(5, turned=True), left_out=("month follows the event time",)).diagnosis == found

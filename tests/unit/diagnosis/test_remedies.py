@@ -15,6 +15,7 @@ from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, row_losses
 from everfit.tasks.diagnosis.page import diagnosis_page
 
 
+@pytest.mark.slow
 def test_harder_rows_are_not_answered_better_by_any_model() -> None:
     found = diagnose(binary(2, **CAUSES["harder_rows"]), "binary").diagnosis
     assert "retraining is not expected to help" in found.advice
@@ -23,6 +24,7 @@ def test_harder_rows_are_not_answered_better_by_any_model() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_changed_meaning_is_learned_from_the_window() -> None:
     found = diagnose(binary(2, **CAUSES["changed_meaning"]), "binary").diagnosis
     assert found.advice == "retraining on rows since the change is expected to help"
@@ -46,6 +48,7 @@ def sure_answers(flipped: float, turned: bool = False) -> tuple[DiagnosisEvidenc
     return replace(evidence, reference=sides[0], window=sides[1]), wrong
 
 
+@pytest.mark.slow
 def test_labels_that_no_model_believes_are_doubted() -> None:
     evidence, wrong = sure_answers(0.06)
     found = diagnose(evidence, "binary")
@@ -54,11 +57,13 @@ def test_labels_that_no_model_believes_are_doubted() -> None:
     assert any("labels should be checked" in text for text in found.diagnosis.remedies)
 
 
+@pytest.mark.slow
 def test_labels_that_mean_something_else_now_are_not_doubted() -> None:
     evidence, _ = sure_answers(0.001, turned=True)
     assert len(diagnose(evidence, "binary").suspects) == 0
 
 
+@pytest.mark.slow
 def test_rows_that_contradict_each_other_are_counted_where_the_holdout_has_none() -> None:
     evidence, random = binary(4, **CAUSES["changed_meaning"]), np.random.default_rng(0)
     window = evidence.window
@@ -77,6 +82,7 @@ def test_doubted_labels_are_a_file_of_labels_with_their_key() -> None:
     assert content.to_csv(index=False) == "id,late,hour\n7,1,3\n"
 
 
+@pytest.mark.slow
 def test_the_page_needs_no_network_and_no_text_of_the_data_is_markup() -> None:
     found = diagnose(binary(2, **CAUSES["mixed"]), "binary").diagnosis
     named = found.slices[0].model_copy(update={"name": "carrier = <script>alert(1)</script>"})

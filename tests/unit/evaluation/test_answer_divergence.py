@@ -21,6 +21,7 @@ def rows(seed: int) -> pd.DataFrame:
     )
 
 
+@pytest.mark.slow
 def test_equal_distances_everywhere_are_no_slice() -> None:
     wrong = 0
     for seed in range(100):

@@ -42,6 +42,7 @@ def fitted(candidate: str, task: Any, rows: pd.DataFrame, features: list[str], *
     return build_pipeline(candidate, task, rows[features], 0, parameters=parameters).fit(rows[features], target)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("candidate", "task"), CONVERTIBLE)
 def test_a_converted_model_answers_as_the_fitted_one(candidate: str, task: Any) -> None:
     features = CONVERTIBLE[candidate, task]
@@ -127,6 +128,7 @@ def converted(folder: Path, rows: pd.DataFrame, candidate: str, **release: Any) 
     return convert(data, model, str(folder / "model.onnx")), data, model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calibration", ["none", "sigmoid"])
 def test_what_answers_the_same_is_kept_beside_the_fitted_model(calibration: str, tmp_path: Path) -> None:
     made, data, model = converted(tmp_path, rows_of(), "logistic_regression", calibration=calibration)
@@ -143,6 +145,7 @@ def test_what_answers_the_same_is_kept_beside_the_fitted_model(calibration: str,
     assert (served == read_model(model, data.workspace).predict(held_out[list(model.features)])).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("candidate", "changes", "words"),
     [
@@ -167,6 +170,7 @@ def test_what_comes_out_otherwise_is_not_taken_and_says_why(
     assert not (tmp_path / "model.onnx").exists()
 
 
+@pytest.mark.slow
 def test_a_loss_beyond_what_is_allowed_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OnnxClassifier, "predict_proba", lambda self, rows: np.full((len(rows), 2), 0.5))
     made, _, _ = converted(tmp_path, rows_of(), "logistic_regression", tolerance=1)

@@ -25,6 +25,7 @@ from everfit.tasks.training.search import Setting
 from everfit.tasks.training.train import fit_on
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_both_models_are_compared_on_rows_that_neither_has_seen(task: str, tmp_path: Path) -> None:
     found = evidence_of(tmp_path, task)
@@ -59,6 +60,7 @@ def test_a_planted_overlap_is_counted_and_keeps_the_champion(tmp_path: Path) -> 
     assert "trained on" in decision.reasons[0]
 
 
+@pytest.mark.slow
 def test_a_champion_that_needs_a_lost_column_is_told_so(tmp_path: Path) -> None:
     data = data_of(a_spec(), rows_of(), tmp_path)
     champion = champion_of(data, UNTIL - timedelta(days=30))
@@ -67,6 +69,7 @@ def test_a_champion_that_needs_a_lost_column_is_told_so(tmp_path: Path) -> None:
         evaluate(fewer, challenger_of(fewer), champion, PASSED)
 
 
+@pytest.mark.slow
 def test_only_what_the_policy_asks_for_is_measured(tmp_path: Path) -> None:
     quiet = evidence_of(tmp_path / "a")
     assert quiet.slices is quiet.fairness is quiet.robustness is quiet.business_value is None
@@ -121,6 +124,7 @@ def test_rows_that_the_champion_alone_answers_right_are_counted(tmp_path: Path) 
     }
 
 
+@pytest.mark.slow
 def test_rows_of_an_entity_count_as_a_whole_and_a_lost_column_is_one_clear_error(tmp_path: Path) -> None:
     rows = rows_of("binary").assign(customer=lambda rows: [f"c{number % 9}" for number in range(len(rows))])
     columns: dict[str, Any] = {"ignore": ["customer"]}
@@ -135,6 +139,7 @@ def test_rows_of_an_entity_count_as_a_whole_and_a_lost_column_is_one_clear_error
         evidence_of(tmp_path / "lost", rows=rows_of("binary"), columns={"entity": "customer"})
 
 
+@pytest.mark.slow
 def test_a_column_that_tells_the_label_is_named_and_may_be_allowed(tmp_path: Path) -> None:
     rows = rows_of().assign(told=lambda frame: frame["y"] * 2 + 1)
     assert evidence_of(tmp_path / "a", rows=rows).suspected_leaks == ("told",)
@@ -191,6 +196,7 @@ def test_the_threshold_follows_the_costs() -> None:
     assert no_action(missing_costs, truth) == -2.0
 
 
+@pytest.mark.slow
 def test_a_longer_holdout_takes_the_newest_training_rows_that_no_model_has_seen(tmp_path: Path) -> None:
     gate = {"min_rows": 400, "small_holdout": "extend"}
     data = data_of(a_spec(gate=gate), rows_of(), tmp_path)
@@ -212,6 +218,7 @@ def test_a_longer_holdout_takes_the_newest_training_rows_that_no_model_has_seen(
     assert evaluate(data, challenger_of(data), late, PASSED).holdout_extended
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
 def test_a_holdout_of_one_class_is_measured_and_extended(task: str, tmp_path: Path) -> None:
     """Given a class that did not occur in the last weeks, then the hold-out reaches back to where it did."""
@@ -233,6 +240,7 @@ def test_a_holdout_of_one_class_is_measured_and_extended(task: str, tmp_path: Pa
     assert again.dummy_comparison is not None
 
 
+@pytest.mark.slow
 def test_a_class_of_later_rows_alone_is_no_reason_to_stop(tmp_path: Path) -> None:
     rows = rows_of("multiclass")
     rows.loc[rows["at"] > pd.Timestamp(UNTIL) - pd.Timedelta("5D"), "y"] = "scorching"

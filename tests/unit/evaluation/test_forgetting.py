@@ -49,6 +49,7 @@ def test_a_challenger_that_knows_the_new_world_alone_has_forgotten_the_old_one(t
     assert found.stretches[-1].window.until > MOVED
 
 
+@pytest.mark.slow
 def test_one_that_knows_both_worlds_has_lost_less(tmp_path: Path) -> None:
     found, _, _ = judged(tmp_path / "both", None)
     only_new, _, _ = judged(tmp_path / "new", pd.Timestamp(MOVED))

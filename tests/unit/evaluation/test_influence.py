@@ -35,6 +35,7 @@ def wide(columns: int, rows: int = 300) -> tuple[Wide, pd.DataFrame]:
     return model, pd.DataFrame(random.normal(size=(rows, columns)), columns=model.feature_names_in_)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [200, 500])
 def test_the_features_that_move_the_answers_are_found(columns: int) -> None:
     model, rows = wide(columns)
@@ -64,6 +65,7 @@ def test_importance_and_robustness_look_at_those_alone() -> None:
     assert len(flips) == MOST
 
 
+@pytest.mark.slow
 def test_the_cost_grows_with_the_columns_and_not_with_their_square() -> None:
     cells = []
     for columns in (300, 900):

@@ -13,22 +13,26 @@ from everfit.tasks.training.results import Choice, Fitted, read_model
 from everfit.tasks.training.train import fit_on
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", ["nothing", "prior", "intercept", "answers", "concept"])
 def test_the_known_remedy_is_taken(world: str, tmp_path: Path) -> None:
     assert treated(world, seed=0, folder=tmp_path).outcome == EXPECTED[world]
 
 
+@pytest.mark.slow
 def test_where_the_settings_are_from_few_rows_a_refit_is_no_substitute_for_a_search(tmp_path: Path) -> None:
     done = treated("concept", seed=0, folder=tmp_path, searched_rows=1000)
     assert done.outcome == "search"
     assert "its settings were searched on 1,000 rows" in done.treatment.tried.summary
 
 
+@pytest.mark.slow
 def test_a_refit_that_is_not_asked_for_still_shows_that_less_is_not_enough(tmp_path: Path) -> None:
     done = treated("concept", seed=0, folder=tmp_path, retraining={"remedies": ["recalibration"]})
     assert done.outcome == "search"
 
 
+@pytest.mark.slow
 def test_a_former_champion_that_knows_the_new_world_is_released_again(tmp_path: Path) -> None:
     elsewhere = treated("concept", seed=9, folder=tmp_path / "then").data
     path = elsewhere.workspace.turn_file("small", "f", "former.skops")
@@ -57,6 +61,7 @@ def elsewhere_champion(data: TrainingData) -> Fitted:
     return fit_on(data, "logistic_regression", Window(until=MOVED), path)
 
 
+@pytest.mark.slow
 def test_the_models_of_the_chain_have_seen_none_of_the_rows_that_they_are_judged_on(tmp_path: Path) -> None:
     done = treated("intercept", seed=1, folder=tmp_path)
     challenger = done.treatment.challenger
@@ -67,6 +72,7 @@ def test_the_models_of_the_chain_have_seen_none_of_the_rows_that_they_are_judged
     assert all(check.passed for check in done.decision.checks if check.name == "unseen rows")
 
 
+@pytest.mark.slow
 def test_the_remedy_that_is_released_is_fitted_on_all_rows(tmp_path: Path) -> None:
     done = treated("intercept", seed=0, folder=tmp_path)
     challenger = done.treatment.challenger

@@ -72,6 +72,7 @@ def replayed(
     return evidence.area("replay", Replay), checks, rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_the_log_is_answered_again_and_compared(task: str, tmp_path: Path) -> None:
     found, checks, rows = replayed(tmp_path, task)
@@ -87,6 +88,7 @@ def test_the_log_is_answered_again_and_compared(task: str, tmp_path: Path) -> No
     assert "too few of them have a label" in checks[0].reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_rows_with_labels_are_compared_in_pairs(task: str, tmp_path: Path) -> None:
     found, checks, rows = replayed(tmp_path, task, labels=True)
@@ -98,6 +100,7 @@ def test_rows_with_labels_are_compared_in_pairs(task: str, tmp_path: Path) -> No
     assert f"on {found.labelled:,} of them with a label" in checks[0].reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_the_same_model_changes_nothing(task: str, tmp_path: Path) -> None:
     found, _, _ = replayed(tmp_path, task, same=True)

@@ -35,6 +35,7 @@ def judged_of(task: str, candidate: str, features: list[str] | None = None) -> S
     return score_rows(spec, rows, {"challenger": fit(spec, features or FEATURES, candidate, setting, rows)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "candidate", "features", "method"),
     [
@@ -100,6 +101,7 @@ def test_a_model_that_refuses_missing_values_is_asked_one_by_one() -> None:
     assert flips["x"].noise is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_a_report_says_how_good_and_where_not(task: str, tmp_path: Path) -> None:
     spec = a_spec(task, columns={"protected": ["group"]})
@@ -130,6 +132,7 @@ def test_a_report_says_how_good_and_where_not(task: str, tmp_path: Path) -> None
     assert f"Over time, {spec.metric}" in card
 
 
+@pytest.mark.slow
 def test_rows_without_times_have_no_course_of_time_and_the_card_tells_how_they_were_drawn(tmp_path: Path) -> None:
     spec = a_spec(columns={"event_time": None, "label_time": None}, training={"holdout_share": 0.25})
     rows = rows_of()

@@ -37,6 +37,7 @@ def test_every_check_of_the_gate_has_a_fault() -> None:
     assert made == named
 
 
+@pytest.mark.slow
 def test_the_gate_is_all_of_its_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Given any one check taken out, then a fault that it alone finds is promoted: each of them is needed."""
     needed: set[GateCheck] = set()
@@ -72,6 +73,7 @@ def test_what_is_switched_off_is_not_asked_for() -> None:
 UNKNOWABLE = [name for name, info in Evidence.model_fields.items() if info.default is None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", [name for name in UNKNOWABLE if name != "champion_version"])
 def test_knowing_less_never_promotes(field: str) -> None:
     """Given any evidence that keeps the champion, when one more thing is not known, then it is still kept.

@@ -46,6 +46,7 @@ def _promoted(strength: float, rounds: int, policy: GatePolicy, rows: int = 400)
     return promoted / rounds
 
 
+@pytest.mark.slow
 def test_chance_rarely_promotes_and_a_better_challenger_often_is() -> None:
     """Given equal, better and worse challengers, then the gate errs as seldom as it says.
 
@@ -74,6 +75,7 @@ def test_tries_on_growing_rows_err_together_no_more_than_is_allowed(counts: npt.
     assert 0.02 < wrong <= 0.053
 
 
+@pytest.mark.slow
 def test_over_many_turns_equal_challengers_are_seldom_released() -> None:
     """Given a champion that meets fifty equal challengers on ever more rows, then few lives have a wrong release."""
     policy, evidence, lives, wrong = GatePolicy(), measured(), 300, 0

@@ -78,6 +78,7 @@ print(json.dumps({"heavy": sorted(heavy), "id": decision.id}))
 """
 
 
+@pytest.mark.slow
 def test_the_gate_imports_no_prefect_and_decides_the_same_in_another_process() -> None:
     path = GOLDEN / "promote.json"
     environment = os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}

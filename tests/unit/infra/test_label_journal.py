@@ -38,6 +38,7 @@ def table(tmp_path: Path) -> Table:
     return Table(str(tmp_path / "workspace" / "labels"))
 
 
+@pytest.mark.slow
 def test_many_requests_are_answered_at_once_and_make_one_commit(tmp_path: Path, table: Table) -> None:
     kept = journal(tmp_path, table)
     kept.keep([rows(0)])
@@ -53,6 +54,7 @@ def test_many_requests_are_answered_at_once_and_make_one_commit(tmp_path: Path, 
     assert len(history(table)) == 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drained", [False, True])
 def test_a_request_is_told_what_is_known_whether_the_table_has_it_or_the_spool(
     tmp_path: Path, table: Table, drained: bool

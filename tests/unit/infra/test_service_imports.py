@@ -35,6 +35,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], set[str]
     return set(modules), set(estimators)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unneeded", ["mlflow", "prefect", "sqlalchemy", "deltalake", "everfit.tasks.ledger", "sklearn.utils._testing"]
 )

@@ -68,6 +68,7 @@ def test_every_write_is_a_link_and_what_was_written_fits(written: Ledger) -> Non
     assert state.head == newest_link(written.store, "flights")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("statement", "says"),
     [

@@ -107,6 +107,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
 
 
+@pytest.mark.slow
 def test_twenty_processes_open_a_new_ledger_at_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
 

@@ -23,6 +23,7 @@ CORRECTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", CORRECTIONS)
 @pytest.mark.parametrize("kind", ["linear", "boosting"])
 def test_it_is_loaded_by_the_trusted_list_and_answers_as_the_correction_says(task: str, kind: str) -> None:

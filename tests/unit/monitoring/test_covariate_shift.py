@@ -55,6 +55,7 @@ def estimator(seed: int = 0, new: float = 0.2) -> QualityEstimator:
     return replace(found, look_up=lambda some: some.rows[["customer", "z"]])
 
 
+@pytest.mark.slow
 def test_the_estimate_holds_where_new_customers_become_frequent() -> None:
     off, blind, inside = [], [], 0
     for seed in range(10):
@@ -82,6 +83,7 @@ def test_rows_that_the_holdout_never_had_are_not_estimated() -> None:
         by(now, track_record(()))
 
 
+@pytest.mark.slow
 def test_equal_rows_are_seldom_told_apart() -> None:
     told = sum(
         covariate_shift(answers(seed, 0.2).rows, answers(500 + seed, 0.2).rows, ["customer", "z"]) is not None

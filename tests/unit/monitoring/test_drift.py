@@ -23,6 +23,7 @@ def _frame(rows: int, seed: int, **changes: object) -> pd.DataFrame:
     return frame.assign(**changes)
 
 
+@pytest.mark.slow
 def test_one_distribution_gives_one_verdict_at_a_thousand_and_at_a_million_rows() -> None:
     reference = profile_frame(_frame(100_000, 0), COLUMNS)
     small = drift(reference, histograms(_frame(1_000, 1), reference), POLICY)
@@ -32,6 +33,7 @@ def test_one_distribution_gives_one_verdict_at_a_thousand_and_at_a_million_rows(
     assert small.drifted_columns == large.drifted_columns == ()
 
 
+@pytest.mark.slow
 def test_one_shift_gives_one_verdict_at_a_thousand_and_at_a_million_rows() -> None:
     reference = profile_frame(_frame(100_000, 0), COLUMNS)
     rng = np.random.default_rng(9)
@@ -43,6 +45,7 @@ def test_one_shift_gives_one_verdict_at_a_thousand_and_at_a_million_rows() -> No
         assert result.drifted_share == pytest.approx(0.3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rows", "allowed"), [(200, 0.1), (1_000, 0.0)])
 def test_false_alarms_are_rare_in_small_windows(rows: int, allowed: float) -> None:
     # 60 pairs of one distribution, 10 columns each.

@@ -102,6 +102,7 @@ def cars(n: int, seed: int, old: float = 0.3) -> tuple[pd.DataFrame, Floats, Flo
     return frame, 30 + 2 * size + noise, 30 + 2 * size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mae", "mse", "rmse", "mape"])
 def test_the_loss_of_a_regression_is_estimated_from_where_it_is_large(name: str) -> None:
     estimator = LossEstimator.fit(*cars(2_500, 0), name)
@@ -113,6 +114,7 @@ def test_the_loss_of_a_regression_is_estimated_from_where_it_is_large(name: str)
     assert result.value > before * 1.2
 
 
+@pytest.mark.slow
 def test_estimates_do_not_depend_on_when_they_are_made() -> None:
     frame, y, predictions = cars(600, 0)
     first = LossEstimator.fit(frame, y, predictions, "rmse").estimate(frame, predictions)

@@ -72,6 +72,7 @@ def lived(task: TaskKind, seed: int, wild: list[float], rows: int = 300) -> tupl
     return covered, after
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["regression", "binary", "multiclass"])
 def test_as_many_answers_as_promised_are_right_and_again_after_a_drift(task: TaskKind) -> None:
     lives = [lived(task, seed, [1.0] * 4 + [2.5] * 8) for seed in range(10)]

@@ -145,6 +145,7 @@ def test_what_a_row_was_worth_has_an_interval() -> None:
     assert lost.value_unit == "EUR"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_quality_is_estimated_and_the_estimate_is_held_against_what_came_true(task: str) -> None:
     metric = {"regression": "mae"}.get(task)

@@ -64,6 +64,7 @@ def _drift(current: "pd.Series[str]") -> TextDrift:
     return text_drift(texts(0), current, MonitoringPolicy())
 
 
+@pytest.mark.slow
 def test_texts_that_have_not_moved_are_no_drift() -> None:
     assert not any(_drift(texts(seed)).drifted for seed in range(1, 11))
 

@@ -143,6 +143,7 @@ def _with(content: PeriodContent, **parts: str) -> PeriodContent:
     return content.model_copy(update={"proof": content.proof.model_copy(update=parts)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -192,6 +193,7 @@ def test_an_empty_period_is_one_error(ledger: Ledger) -> None:
         report(ledger, since=60)
 
 
+@pytest.mark.slow
 def test_a_year_of_hourly_looks_is_a_file_that_can_be_sent(ledger: Ledger) -> None:
     life = lived(ledger)
     life.hourly(SPRING + 41 * DAY, 2_000)

@@ -47,6 +47,7 @@ def lived(ledger: Ledger, days: int = 30) -> Life:
     return life
 
 
+@pytest.mark.slow
 def test_looks_one_by_one_give_the_page_of_all_at_once(ledger: Ledger, workspace: Workspace) -> None:
     life = lived(ledger, 5)
     for day in range(5, 30):

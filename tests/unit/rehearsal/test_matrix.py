@@ -46,6 +46,7 @@ def facts(fit: Fit) -> dict[str, object] | None:
     return None if fit.fitted is None else fit.fitted.model_dump(exclude={"path"})
 
 
+@pytest.mark.slow
 def test_a_model_learns_only_from_what_was_known_then(spec: ModelSpec, rows: pd.DataFrame, tmp_path: Path) -> None:
     done: list[int] = []
     fits = fit_all(spec, PLAN, 0, CHOICE, tmp_path / "matrix", lambda: done.append(1))

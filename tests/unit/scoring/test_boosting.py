@@ -48,6 +48,7 @@ def test_gives_the_same(estimator: Any, target: Any, count: int) -> None:
         assert np.array_equal(short.predict_proba(given), estimator.predict_proba(given))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("categorical", [[0], [1, 4], [0, 1, 2, 3, 4]])
 @pytest.mark.parametrize("count", [1, 3, 800])
 def test_gives_the_same_where_columns_are_categories(categorical: list[int], count: int) -> None:

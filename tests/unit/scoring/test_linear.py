@@ -54,6 +54,7 @@ def fitted(task: TaskKind) -> tuple[Any, InputSchema]:
     return pipeline, InputSchema.of_frame(TABLE, task=task, features=FEATURES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 @pytest.mark.parametrize("count", [1, 3, ROWS])
 def test_gives_the_same(task: TaskKind, count: int) -> None:

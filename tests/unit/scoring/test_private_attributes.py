@@ -122,6 +122,7 @@ def test_everything_private_that_is_read_is_listed() -> None:
         assert read <= first, f"{file.name} reads {sorted(read - first)}, which private_attributes.py does not list"
 
 
+@pytest.mark.slow
 def test_nothing_outside_of_the_fast_paths_reads_private_names_of_scikit_learn() -> None:
     root = Path(next(iter(fast_path.__path__))).parents[2]
     private = {name.split(".")[0] for name in (*listed.BOOSTING_ATTRIBUTES, *listed.CATEGORICAL_BOOSTING_ATTRIBUTES)}

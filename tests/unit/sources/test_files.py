@@ -93,6 +93,7 @@ def test_missing_values_by_their_many_names(tmp_path: Path):
     assert frame["y"].dtype == np.float64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processors", [1, 2])  # Arrow words its errors otherwise where it reads by one thread
 def test_types_that_hold_only_at_the_beginning_are_widened(tmp_path: Path, processors: int, request):
     request.addfinalizer(partial(pa.set_cpu_count, pa.cpu_count()))
@@ -122,6 +123,7 @@ def test_a_comma_in_numbers_where_something_else_parts_them(tmp_path: Path, deli
     assert read(written(tmp_path, text))["y"].tolist() == numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [

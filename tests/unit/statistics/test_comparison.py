@@ -139,6 +139,7 @@ def test_delong_is_that_of_the_paper(digits: int) -> None:
     assert result.p_value_worse == pytest.approx(1 - result.p_value)
 
 
+@pytest.mark.slow
 def test_the_counted_bootstrap_is_the_plain_one() -> None:
     """Given the same rows, when copying rows and scoring by scikit-learn, then the spread is the same."""
     y, one, other = _models(2, 400, 1.2, 0.8)
@@ -178,6 +179,7 @@ def test_bounds_and_p_values_agree() -> None:
                 assert (result.lower > 0) == (result.p_value < 0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["log_loss", "average_precision", "f1"])
 def test_equal_models_rarely_look_better(name: str) -> None:
     """Given equal models, then the bootstrap's lower bound is above zero in about one of twenty samples."""

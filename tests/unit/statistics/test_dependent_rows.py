@@ -37,6 +37,7 @@ def wrong(rounds: int, make: Any, error: float = 0.05) -> float:
     return float(np.mean([one.gain / one.standard_error > t.ppf(1 - error, one.degrees_of_freedom) for one in results]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("days", "rows_a_day", "effect", "carried"),
     [(14, 40, 0.0, 0.0), (14, 40, 0.7, 0.0), (14, 40, 0.7, 0.5), (60, 20, 0.7, 0.7), (3, 200, 0.0, 0.0)],
@@ -60,6 +61,7 @@ def test_equal_models_are_seldom_taken_for_different_ones(
     assert wrong(400, make) <= 0.075
 
 
+@pytest.mark.slow
 def test_rows_of_one_customer_count_once() -> None:
     """Given customers that one model suits and the other doesn't, then rows are not taken for independent."""
 
@@ -75,6 +77,7 @@ def test_rows_of_one_customer_count_once() -> None:
     assert wrong(200, lambda random: make(random)._replace(entities={})) > 0.12
 
 
+@pytest.mark.slow
 def test_rows_of_few_machines_count_once_if_a_person_names_them() -> None:
     """Given 12 machines, which could be categories, then only a column that is named as the entity makes wholes."""
 

@@ -14,6 +14,7 @@ def answers(
     return (random.uniform(size=rows) < np.clip(chance, 0, 1)).astype(float), group, day
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("groups", "by_day"), [(2, 0.0), (6, 0.0), (6, 0.1)])
 def test_equal_groups_are_rarely_called_different(groups: int, by_day: float) -> None:
     random = np.random.default_rng(1)
@@ -52,6 +53,7 @@ def calibrated(random: np.random.Generator, rows: int, shift: float) -> tuple[np
     return predicted, (random.uniform(size=rows) < predicted + shift).astype(float), day
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shift", "limit"), [(0.0, 0.02), (0.05, 0.05)])
 def test_an_error_within_its_limit_is_rarely_called_beyond_it(shift: float, limit: float) -> None:
     random = np.random.default_rng(4)

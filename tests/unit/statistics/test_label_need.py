@@ -46,6 +46,7 @@ def error_of(name: str, off: float, seed: int) -> tuple[float, int]:
     return best.value - measure.score(truth, score), need.rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["accuracy", "roc_auc", "brier"])
 def test_the_promised_half_width_is_kept(name: str) -> None:
     lives = [error_of(name, 0.0, seed) for seed in range(LIVES)]
@@ -56,6 +57,7 @@ def test_the_promised_half_width_is_kept(name: str) -> None:
     assert lives[0][1] < ROWS / 3
 
 
+@pytest.mark.slow
 def test_answers_that_promise_too_much_do_not_move_the_estimate() -> None:
     errors = [error_of("accuracy", 0.4, seed)[0] for seed in range(LIVES)]
 

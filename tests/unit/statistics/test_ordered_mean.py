@@ -57,6 +57,7 @@ def test_the_bounds_are_those_of_the_average_over_the_autocorrelations(correlati
         assert by_definition(values, bound) == pytest.approx(probability, abs=2e-4)
 
 
+@pytest.mark.slow
 def test_a_champions_life_has_few_wrong_releases_also_if_days_hang_together() -> None:
     """Given equal challengers, tried when the days have doubled, then the error over all tries is the stated one."""
     random, lives, wrong = np.random.default_rng(0), 300, 0

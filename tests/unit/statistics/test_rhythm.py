@@ -59,6 +59,7 @@ def last_week(orders: Hourly) -> VolumeCheck:
     return check_volume(orders, orders.end - WEEK, orders.end)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shop", "weeks"),
     [(Shop(), 14), (Shop(base=5), 14), (Shop(), 5), (Shop(holidays=(0, 100, 140, 230, 358, 359)), 58)],
@@ -70,6 +71,7 @@ def test_quiet_weeks_are_no_incident(shop: Shop, weeks: int) -> None:
     assert alarms == 0  # at most 1 in 200 is promised; a simulation of 800 weeks has found none
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("weeks", "share"), [(14, 0.9), (5, 0.9)])
 def test_half_a_monday_is_found(weeks: int, share: float) -> None:
     rng = np.random.default_rng(11)
@@ -82,6 +84,7 @@ def test_half_a_monday_is_found(weeks: int, share: float) -> None:
     assert found >= share * 10
 
 
+@pytest.mark.slow
 def test_a_thinned_monday_is_found() -> None:
     rng = np.random.default_rng(13)
     shop = Shop(day_spread=0.05)

@@ -23,6 +23,7 @@ def world(seed: int, slow: float, fast: float, days: int = 60) -> pd.DataFrame:
     return pd.DataFrame({"at": events, "known": known.where(known <= NOW), "region": region, "kind": kind})
 
 
+@pytest.mark.slow
 def test_the_slow_kind_is_named_with_its_delay() -> None:
     rows = world(0, 10.0, 2.0)
     (found,) = slow_segments(rows, ["kind", "region", "at"], "at", "known", NOW, maturity=timedelta(days=20))
@@ -43,6 +44,7 @@ def test_where_all_take_as_long_none_is_named() -> None:
     assert not any(named)
 
 
+@pytest.mark.slow
 def test_a_kind_of_quick_rows_and_columns_of_many_values_are_no_slow_kind() -> None:
     rows = world(1, 2.0, 10.0).assign(id=np.arange(ROWS))
     assert not any(one.name.startswith("id") for one in slow_segments(rows, ["id", "region"], "at", "known", NOW))

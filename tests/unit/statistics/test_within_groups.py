@@ -75,6 +75,7 @@ def test_what_a_days_rows_share_hides_a_gain_and_cancels_within_days(name: str) 
     assert hidden >= 20
 
 
+@pytest.mark.slow
 def test_equal_models_are_seldom_different_within_days() -> None:
     wrong = 0
     for seed in range(400):

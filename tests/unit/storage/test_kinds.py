@@ -133,6 +133,7 @@ def test_a_value_that_does_not_fit_is_a_fault_of_its_row(kind: Kind, value: Any,
     assert lost_values("y is above 5; v: 'red' is not in the set") == ""
 
 
+@pytest.mark.slow
 @given(st.text(max_size=12))
 def test_a_folded_text_stays_as_it_is_and_its_spellings_give_the_same(text: str):
     folded = fold(text)

@@ -62,6 +62,7 @@ def test_an_exception_of_the_library_becomes_an_error() -> None:
         raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_write_onto_a_full_disk_says_one_line(tmp_path: Path) -> None:
     def stderr(how: str) -> str:
         run = [sys.executable, "-c", FULL_DISK, str(tmp_path / how), how]

@@ -25,6 +25,7 @@ for number, _ in enumerate(Table(sys.argv[1]).batches(rows=24)):
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_while_a_table_is_read_ends_in_peace(tmp_path: Path):
     at = pd.date_range("2024-01-01", periods=6_000, freq="h", tz="UTC").as_unit("us")
     rows = pd.DataFrame({KEY: np.arange(len(at)), "at": at, DAY: at.date, "x": np.zeros(len(at))})

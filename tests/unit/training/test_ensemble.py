@@ -23,6 +23,7 @@ QUICK = {"hist_gradient_boosting": {"max_iter": 5}}
 WEIGHTS = {"half_life": "20d", "class_weight": "balanced"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", sorted(LINEAR))
 def test_an_ensemble_answers_with_the_mean_of_its_members(task: str, tmp_path: Path) -> None:
     weights = WEIGHTS if task != "regression" else {"half_life": "20d"}
@@ -46,6 +47,7 @@ def test_an_ensemble_answers_with_the_mean_of_its_members(task: str, tmp_path: P
         assert set(model.predict(rows[data.features])) <= {"cold", "mild", "warm"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", sorted(LINEAR))
 def test_the_service_takes_the_fast_path_of_each_member(task: str, tmp_path: Path) -> None:
     spec = a_spec(task, training={"candidates": [], "parameters": QUICK})
@@ -66,6 +68,7 @@ def test_the_service_takes_the_fast_path_of_each_member(task: str, tmp_path: Pat
     assert [member._linear is None for member in scorer._members] == [True, True, False]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("without", ["categories", "groups of them"])
 def test_boosting_is_a_member_once_where_it_has_nothing_to_order(without: str, tmp_path: Path) -> None:
     columns = {"ignore": ["color", "group"]} if without == "categories" else {}
@@ -77,6 +80,7 @@ def test_boosting_is_a_member_once_where_it_has_nothing_to_order(without: str, t
     assert tuple(members_of(model)) == ("hist_gradient_boosting", "logistic_regression")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("calibration", ["none", "sigmoid"])
 def test_a_calibrated_ensemble_has_both_kinds_of_boosting(calibration: str, tmp_path: Path) -> None:
     spec = a_spec(training={"candidates": [], "parameters": QUICK, "calibration": calibration})

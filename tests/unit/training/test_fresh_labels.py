@@ -32,6 +32,7 @@ def spec_of(**training: Any) -> Any:
     return a_spec(maturity="10d", training={"holdout": "10d", **training})
 
 
+@pytest.mark.slow
 def test_fresh_rows_stand_for_those_whose_labels_have_not_come(tmp_path: Path) -> None:
     shares, plain, truth = [], [], []
     for seed in range(8):

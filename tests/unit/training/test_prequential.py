@@ -58,6 +58,7 @@ def a_world(tmp_path: Path, days: float | None = None, rows: int = 3000, **parts
     return cut_for(data_of(spec, frame if days is None else turned(frame, days), tmp_path), seen_days=30)
 
 
+@pytest.mark.slow
 def test_each_model_is_fitted_on_all_rows_before_those_it_is_judged_on(tmp_path: Path) -> None:
     data = a_world(tmp_path)
     challenger = fitted(data)
@@ -74,6 +75,7 @@ def test_each_model_is_fitted_on_all_rows_before_those_it_is_judged_on(tmp_path:
         assert read_model(one, data.workspace).predict(rows[data.features].head(2)).shape == (2,)
 
 
+@pytest.mark.slow
 def test_no_file_but_those_of_the_chain_is_left(tmp_path: Path) -> None:
     data = a_world(tmp_path)
     challenger = fitted(data)
@@ -81,6 +83,7 @@ def test_no_file_but_those_of_the_chain_is_left(tmp_path: Path) -> None:
     assert sorted(map(str, folder.iterdir())) == sorted(one.path for one in challenger.chain)
 
 
+@pytest.mark.slow
 def test_after_a_change_the_newest_rows_alone_are_learned_from(tmp_path: Path) -> None:
     """Given labels that turn around four days ago, then the newest model has learned from the new world alone."""
     challenger = fitted(a_world(tmp_path, days=8, rows=6000))
@@ -89,12 +92,14 @@ def test_after_a_change_the_newest_rows_alone_are_learned_from(tmp_path: Path) -
     assert challenger.earlier[0].setting.span == "all"
 
 
+@pytest.mark.slow
 def test_without_a_change_all_history_stays(tmp_path: Path) -> None:
     challenger = fitted(a_world(tmp_path))
     assert [one.setting.span for one in challenger.chain] == ["all"] * len(challenger.chain)
     assert challenger.choice == Choice(candidate="logistic_regression")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("errors", "leads"), [(1.8, True), (1.5, False)])
 def test_a_shorter_span_leads_by_a_gain_that_is_certain_at_95_per_cent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errors: float, leads: bool
@@ -108,6 +113,7 @@ def test_a_shorter_span_leads_by_a_gain_that_is_certain_at_95_per_cent(
     assert challenger.choice.setting.span == ("20d" if leads else "all")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("errors", "lasts"), [(1.2, True), (0.8, False)])
 def test_a_shorter_span_that_is_not_clearly_ahead_any_more_gives_the_lead_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errors: float, lasts: bool
@@ -128,6 +134,7 @@ def test_a_shorter_span_that_is_not_clearly_ahead_any_more_gives_the_lead_back(
     assert challenger.choice.setting.span == ("20d" if lasts else "all")
 
 
+@pytest.mark.slow
 def test_the_last_part_chooses_nothing_that_it_judges(tmp_path: Path) -> None:
     """Given labels of the last part that say the opposite, then the models that are judged there are the same."""
     data = a_world(tmp_path / "a", rows=3000)
@@ -173,6 +180,7 @@ def fits_of(data: TrainingData, monkeypatch: pytest.MonkeyPatch, *candidates: st
     return made
 
 
+@pytest.mark.slow
 def test_a_model_is_fitted_again_when_enough_of_its_rows_are_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +197,7 @@ def test_a_model_is_fitted_again_when_enough_of_its_rows_are_new(
     assert ends["90h"] == moments
 
 
+@pytest.mark.slow
 def test_a_candidate_that_surely_loses_is_not_fitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weak: dict[str, Any] = {"candidates": ["logistic_regression", "hist_gradient_boosting"]}
     weak |= {"parameters": {"hist_gradient_boosting": {"max_iter": 1, "max_leaf_nodes": 2}}}
@@ -224,6 +233,7 @@ def test_spans_compete_as_long_as_they_have_rows(tmp_path: Path) -> None:
     assert competing_spans(replace(data, spec=everything)) == ("all",)
 
 
+@pytest.mark.slow
 def test_only_what_came_after_a_change_is_evidence(tmp_path: Path) -> None:
     """Given labels that turn around eight days ago, then the gate judges by rows since, and releases."""
     data = a_world(tmp_path, days=8, rows=6000)

@@ -113,6 +113,7 @@ def test_rows_without_times_are_cut_by_a_draw_that_gives_each_part_its_share_of_
         folds_of(a_spec(task, spec.columns.model_dump(), training={"folds": 5}), rows.head(7))
 
 
+@pytest.mark.slow
 def test_of_few_rows_settings_that_suit_them_compete_with_the_defaults(tmp_path: Path) -> None:
     data = data_of(a_spec(training={"candidates": ["hist_gradient_boosting"], "folds": 1}), rows_of(), tmp_path)
     tries = try_candidate(data, "hist_gradient_boosting").tries
@@ -131,6 +132,7 @@ def test_of_few_rows_settings_that_suit_them_compete_with_the_defaults(tmp_path:
     assert [each.setting.parameters for each in tries] == [{}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_the_same_rows_give_the_same_model_and_a_plain_fit_reaches_no_better(task: str, tmp_path: Path) -> None:
     from sklearn.compose import make_column_transformer
@@ -158,6 +160,7 @@ def test_the_same_rows_give_the_same_model_and_a_plain_fit_reaches_no_better(tas
     assert np.array_equal(*answers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("candidate", "task"), [(name, task) for name in CANDIDATES for task in sorted(CANDIDATES[name])]
 )

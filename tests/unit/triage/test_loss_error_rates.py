@@ -87,6 +87,7 @@ def test_at_most_one_of_200_quiet_windows_is_a_false_alarm() -> None:
     assert sum(counts) <= len(counts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("swing", [BOUND / 4, BOUND / 2])
 def test_days_that_are_like_the_day_before_are_no_loss(swing: float) -> None:
     years = [bool(alarms(a_year(seed, weeks=40, swing=swing, memory=0.8))) for seed in range(30)]

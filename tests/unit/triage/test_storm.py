@@ -84,6 +84,7 @@ def keep(context: Context, each: JudgedWindow) -> TriageDecision:
     return decision
 
 
+@pytest.mark.slow
 def test_monitors_at_once_that_measured_a_little_otherwise_give_one_turn(context: Context) -> None:
     result = at_once(MONITORS, lambda number: requests.request_for_decision(context, keep(context, judged(number))))
 

@@ -50,6 +50,7 @@ def test_every_rule_fires_in_some_case() -> None:
     assert named <= fired
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_nothing_that_failed_or_is_absent_is_healthy(name: str) -> None:
     result, history, retraining, *_ = CASES[name]

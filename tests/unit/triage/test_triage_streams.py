@@ -207,6 +207,7 @@ def _sigmoid(values: Floats) -> Floats:
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [300, 1_000])
 def test_nothing_happens_for_years_and_nothing_is_retrained(rows: int) -> None:
     streams = [Stream(seed, windows=157, rows=rows).run() for seed in range(5)]
@@ -224,6 +225,7 @@ def test_six_columns_jump_and_a_perfect_model_is_watched_but_never_retrained() -
         assert "watch" in stream.verdicts()
 
 
+@pytest.mark.slow
 def test_a_flipped_concept_is_acted_on_in_its_first_window_though_inputs_stay() -> None:
     streams = [Stream(s, 60, weights=lambda n: WEIGHTS if n < 30 else -WEIGHTS).run() for s in range(5)]
     delays = [stream.retrained[0] - 30 + 1 for stream in streams]
@@ -234,6 +236,7 @@ def test_a_flipped_concept_is_acted_on_in_its_first_window_though_inputs_stay() 
         assert len(stream.turns) <= 4
 
 
+@pytest.mark.slow
 def test_a_concept_that_keeps_moving_is_followed() -> None:
     def moving(number: int) -> Floats:
         return np.roll(WEIGHTS, 2 * (number // 25))
@@ -249,6 +252,7 @@ def test_a_concept_that_keeps_moving_is_followed() -> None:
         assert min(settled) > 0.75  # all of what was lost is won back, not just some of it
 
 
+@pytest.mark.slow
 def test_a_quiet_world_is_tried_ever_more_rarely() -> None:
     streams = [Stream(s, 135, policy=TriagePolicy()).run() for s in range(3)]
     for stream in streams:
