@@ -26,7 +26,7 @@ def rename(
 ) -> None:
     """Rename a model; its history, versions and data stay.
 
-    If it is interrupted, run it again. Services that serve the model must be started again under the new name.
+    If it is interrupted, run it again. Services of the model run on, and answer under both names.
     """
     settings = Settings()
     from everfit.tasks.ledger import Ledger
@@ -53,7 +53,7 @@ def rename(
     if spec is None:
         typer.echo(f"Next: write name: {new} into the model's spec")
     typer.echo("On a Prefect server: run everfit bootstrap")
-    typer.echo(f"Restart services of the model as {new}: until then they log predictions where nothing finds them")
+    typer.echo(f"Services of the model run on, and answer under both names; start them as {new} when it suits you")
 
 
 @app.command(rich_help_panel=UPKEEP)

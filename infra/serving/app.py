@@ -68,6 +68,8 @@ class Service:
             RequestError: If the model isn't served here.
         """
         endpoint = next(iter(self.endpoints.values())) if name is None else self.endpoints.get(name)
+        if endpoint is None:  # it may have been renamed since the start
+            endpoint = next((one for one in self.endpoints.values() if one.present_name == name), None)
         if endpoint is None:
             raise RequestError(f"model {name!r} is not served here; served are {', '.join(self.endpoints)}", 404)
         return endpoint

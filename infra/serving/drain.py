@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from everfit.blocks.errors import WorkspaceError
 from everfit.infra.serving.rounds import Round, Rounds
 from everfit.infra.serving.segment import Columns, Segment, batch_rows
 from everfit.infra.serving.spool import UNFIT, Spool, SpoolError
@@ -61,10 +62,14 @@ class Drain:
         event_time: Column of the event time.
         every_s: Seconds between two rounds.
         identity: Without a key, the columns that together identify a row.
-        check_store: Function that raises if the table's store isn't safe or can't be reached.
+        check_store: Function that raises if the table's store isn't safe or can't be reached; it gives the drain
+            another table if the model was renamed.
         read_deleted: Function that returns the keys whose deletion was requested; their predictions are not logged.
         after_work: Function to call after a round that moved rows.
         rounds: The threads of the rounds; by default one of its own.
+
+    Attributes:
+        former: Folders with spools of the model's former names.
     """
 
     what = "predictions"
@@ -86,6 +91,7 @@ class Drain:
         self._check_store, self._read_deleted, self._after_work = check_store, read_deleted, after_work
         self.spool, self.table, self.key, self.event_time, self.every_s = spool, table, list(key), event_time, every_s
         self.identity = tuple(identity)
+        self.former: Sequence[Path] = ()
         self.state = DrainState()
         self._rounds = rounds or Rounds("everfit-drain")
         self._begun: Round | None = None
@@ -177,7 +183,8 @@ class Drain:
 
     def _dead(self, pattern: str) -> Iterator[Path]:
         """Yield the folders of other processes, most of them dead, that have files of a pattern."""
-        for folder in sorted(self.spool.folder.parent.iterdir()):
+        beside = [self.spool.folder.parent, *(folder for folder in self.former if folder.is_dir())]
+        for folder in sorted(folder for parent in beside for folder in parent.iterdir()):
             if folder != self.spool.folder and any(path.stat().st_size for path in folder.glob(pattern)):
                 yield folder
 
@@ -220,6 +227,7 @@ class Drain:
         for segment in group:
             if segment.damaged:
                 self._set_aside(spool, segment.number, f"{segment.damaged} bytes of it are damaged")
+        table = self.table
         try:
             added = add(group)
         except UNFIT as error:
@@ -228,6 +236,9 @@ class Drain:
             # These rows will never fit, but the segments behind them may.
             added = 0
             self._set_aside(spool, group[0].number, str(error))
+        self._check_store()
+        if self.table is not table:  # the model was renamed meanwhile: what was written may not have moved with it
+            raise WorkspaceError("the model was renamed while rows were written; they are looked up under its new name")
         spool.discard([segment.number for segment in group])
         return added
 

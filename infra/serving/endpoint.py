@@ -1,6 +1,7 @@
 """An endpoint: what serves one model, put together, started and stopped."""
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,11 +30,14 @@ from everfit.tasks.predictions.log_columns import misfit
 from everfit.tasks.release.traffic.traffic_split import TrafficSplit
 from everfit.tasks.scoring.certainty import CertaintyRules
 from everfit.tasks.storage.deleted_keys import DeletedKeys, read_deleted_keys
+from everfit.tasks.storage.former_names import former_names, present_name
 from everfit.tasks.storage.tables import Table
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+logger = logging.getLogger(__name__)
 
 _LOG_ANSWERS_WITHIN = 3.0  # seconds; a store that is down must not keep a release from being served
 
@@ -75,7 +79,10 @@ class Endpoint:
     glance: Callable[[str], Mapping[str, int] | None] = lambda _: None
 
     def __post_init__(self) -> None:
+        # The workspace and the registry may call the model by another name than the clients of this process.
         self.champion: Servable | None = None
+        self.present_name = self.name
+        self._former: list[str] | None = None
         self.prediction_index = LabelIndex()
         self.label_journal = LabelJournal(
             self.folder / "labels",
@@ -83,7 +90,7 @@ class Endpoint:
             sync=self.policy.durability == "disk",
             every_s=self.policy.drain_every.total_seconds(),
             most_days=self.policy.max_days,
-            check_store=self.check_store,
+            check_store=self._find_tables,
             read_deleted=self.deleted_keys,
             rounds=self.drains,
         )
@@ -103,6 +110,7 @@ class Endpoint:
             cache,
             self.take_over,
             self._take_challenger,
+            find_name=self._find_name,
             check=self._check_log,
             bounds=self.certainty.bounds if self.policy.intervals is not None else None,
             shadow=self.policy.shadow,
@@ -155,19 +163,47 @@ class Endpoint:
                 servable.inputs.event_time,
                 self.policy.drain_every.total_seconds(),
                 identity=servable.inputs.identity,
-                check_store=self.check_store,
+                check_store=self._find_tables,
                 read_deleted=self.deleted_keys,
                 after_work=self.after_drain,
                 rounds=self.drains,
             )
+            self.drain.former = self._folders_before("spool")
             self.drain.start()
         self.drain.key, self.drain.event_time = key, servable.inputs.event_time
         self.drain.identity = servable.inputs.identity
         self.champion = servable  # a single assignment: a request sees either the old or the new champion
 
+    def _find_name(self) -> str:
+        return self.name if self.workspace is None else present_name(self.workspace, self.present_name)
+
+    def _find_tables(self) -> None:
+        """Check the store, and turn to the tables of the model's present name."""
+        self.check_store()
+        if self.workspace is None:
+            return
+        if self._former is None:
+            self._former = former_names(self.workspace, self.present_name)
+        if (name := self._find_name()) != self.present_name:
+            logger.info(
+                "%s is called %s now; predictions and labels are logged under that name", self.name, name
+            )
+            self.present_name = self.follower.model = name
+            self.log, self.labels = self.workspace.table(name, "predictions"), self.workspace.table(name, "labels")
+            self.label_journal.drain.table = self.labels
+            if self.lookup is not None:
+                self.lookup.model = name
+        self.label_journal.drain.former = self._folders_before("labels")
+        if self.drain is not None:
+            self.drain.table, self.drain.former = self.log, self._folders_before("spool")
+
+    def _folders_before(self, kind: str) -> list[Path]:
+        """Return the folders in which services of the model's former names keep what is not in its tables yet."""
+        return [self.folder.parent / name / kind for name in self._former or () if name != self.name]
+
     def deleted_keys(self) -> DeletedKeys:
         """Return the keys whose deletion was requested; none without a workspace."""
-        return DeletedKeys() if self.workspace is None else read_deleted_keys(self.workspace, self.name)
+        return DeletedKeys() if self.workspace is None else read_deleted_keys(self.workspace, self.present_name)
 
     def _check_log(self, servable: Servable) -> None:
         """Refuse a version whose predictions don't fit the log, unless the store doesn't answer in time."""

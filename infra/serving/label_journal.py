@@ -167,7 +167,7 @@ class LabelJournal:
         read_deleted: Callable[[], DeletedKeys] = DeletedKeys,
         rounds: Rounds | None = None,
     ) -> None:
-        self._table, self._most_days = table, most_days
+        self._most_days = most_days
         self._check_store, self._read_deleted = check_store, read_deleted
         self._index, self._waiting, self._days = LabelIndex(), WaitingLabels(), set[object]()
         self.spool = Spool.claim(folder, max_bytes=_MOST_BYTES, sync=sync)
@@ -203,7 +203,7 @@ class LabelJournal:
             self._check_store()
             deleted = self._read_deleted()
             waiting = self._waiting.find(both[KEY].tolist())  # first: what is written meanwhile is found in the table
-            counts = count_requests(self._table, waiting, requests, deleted, self._index)
+            counts = count_requests(self.drain.table, waiting, requests, deleted, self._index)
         except (WorkspaceError, DeltaError, OSError) as error:
             logger.warning("labels can't be compared with those of the table: %s", error)
             raise WorkspaceError(f"the labels can't be taken now ({type(error).__name__}); send them again") from error

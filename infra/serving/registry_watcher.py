@@ -59,6 +59,8 @@ class RegistryWatcher:
         on_champion: Function to call with each new champion.
         on_challenger: Function to call with each new challenger and its traffic split (None for a shadow), or with None
             when there is no challenger any more.
+        find_name: Function that returns how the model is called now; asked where it has no champion. By default the
+            name stays.
         check: Function that raises if a loaded version can't be served.
         bounds: The bounds of answers by version, which are kept as the registry has them; None if nobody wants them.
         shadow: Whether to load a challenger without a traffic split.
@@ -76,6 +78,7 @@ class RegistryWatcher:
         on_champion: Callable[[Servable], None],
         on_challenger: Callable[[Servable | None, TrafficSplit | None], None],
         *,
+        find_name: Callable[[], str] | None = None,
         check: Callable[[Servable], None] = lambda _: None,
         bounds: dict[int, AnswerBounds] | None = None,
         shadow: bool = False,
@@ -85,7 +88,7 @@ class RegistryWatcher:
     ) -> None:
         self._registered, self.model, self.cache, self.every_s = registered, model, cache, every_s
         self._on_champion, self._on_challenger, self._shadow = on_champion, on_challenger, shadow
-        self._check, self._bounds = check, bounds
+        self._check, self._bounds, self._find_name = check, bounds, find_name or (lambda: model)
         self.state = WatchState()
         self._champion: ModelVersion | None = None
         self._serves = False
@@ -126,6 +129,9 @@ class RegistryWatcher:
                 return
             asked_at, client = time.monotonic(), self._registered()
             champion = model_registry.champion(client, self.model)
+            if champion is None and (name := self._find_name()) != self.model:
+                self.model = name
+                champion = model_registry.champion(client, self.model)
             challenger = model_registry.challenger(client, self.model)
             arms = read_split(client, challenger) if challenger is not None else None
             # Before the version: its first answer has them already.

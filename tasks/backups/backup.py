@@ -13,6 +13,7 @@ from everfit.tasks.backups import mlflow_copy, workspace_files
 from everfit.tasks.backups.archive import ArchiveWriter, Manifest
 from everfit.tasks.ledger.schema import REVISION
 from everfit.tasks.ledger.transfer import dump_rows
+from everfit.tasks.storage.former_names import former_names
 
 if TYPE_CHECKING:
     from everfit.tasks.turns.context import Context
@@ -52,8 +53,8 @@ def back_up(context: "Context", uri: str) -> Manifest:
         counts = {f"{table} of the ledger": len(some) for table, some in rows.items()}
         counts["files"] = workspace_files.copy_files(workspace, model, archive)
         in_mlflow, missing = mlflow_copy.copy_mlflow(context.mlflow, model, archive)
-        serving = context.settings.state_dir / "serving" / model
-        counts["spool segments"] = workspace_files.copy_spools(serving, archive)
+        serving, names = context.settings.state_dir / "serving", [model, *former_names(workspace, model)]
+        counts["spool segments"] = sum(workspace_files.copy_spools(serving / name, archive) for name in names)
         try:
             tables = workspace_files.copy_tables(workspace, model, archive)
         except workspace_files.ChangedMeanwhileError:

@@ -12,6 +12,7 @@ from everfit.tasks.ledger.model_names import RENAMING, known_models, rename_rows
 from everfit.tasks.ledger.records import AWAITING_APPROVAL, ON_TRIAL
 from everfit.tasks.pages.writing import write_model, write_overview
 from everfit.tasks.registry import model_registry, tracking
+from everfit.tasks.storage.former_names import note_renaming
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def rename_model(
     ):
         if not begun:
             _record(ledger, change)
+        note_renaming(workspace, old, new, moved=False)
         _move(workspace, *folders)
         progress(f"workspace {folders[1]}")
         if old in registered:
@@ -83,9 +85,12 @@ def rename_model(
         page = workspace.file(PAGES_FOLDER, old)
         has_page = workspace.exists(page)
         if has_page:
-            workspace.filesystem.rm(page, recursive=True)
+            workspace.delete_folder(page)
         rename_rows(ledger, old, new, folders)
         progress("the ledger")
+        # Services that were writing meanwhile left rows under the old name: they keep these, and write them again.
+        workspace.delete_folder(folders[0])
+        note_renaming(workspace, old, new, moved=True)
         if has_page:
             write_overview(ledger, workspace, {new: write_model(ledger, workspace, new, afresh=True)})
 

@@ -55,7 +55,7 @@ def retire_model(retirement: Retirement, *, ledger: Ledger, workspace: Workspace
             _delete(model, workspace, client)
             former = {entry.record["old"] for entry in name_changes(ledger, model) if entry.kind == RENAMING} - known
             for name in sorted(former):  # a service that ran on after a renaming has logged under that name
-                _delete_folder(workspace, workspace.file(name))
+                workspace.delete_folder(workspace.file(name))
         deleted = "; its data was deleted" if retirement.deleted_data else ""
         ledger.decisions.record(
             f"retirement:{model}:{datetime.now(UTC):%Y%m%dT%H%M%S.%f}",
@@ -67,7 +67,7 @@ def retire_model(retirement: Retirement, *, ledger: Ledger, workspace: Workspace
         )
         page = workspace.file(PAGES_FOLDER, model)
         if retirement.deleted_data and workspace.exists(page):  # it has distributions, and stories of predictions
-            _delete_folder(workspace, page)
+            workspace.delete_folder(page)
             write_overview(ledger, workspace, {model: write_model(ledger, workspace, model, afresh=True)})
 
 
@@ -80,9 +80,4 @@ def _delete(model: str, workspace: Workspace, client: "MlflowClient") -> None:
         experiment = client.get_experiment_by_name(name)
         if experiment is not None and experiment.lifecycle_stage == "active":
             client.delete_experiment(experiment.experiment_id)
-    _delete_folder(workspace, workspace.file(model))
-
-
-def _delete_folder(workspace: Workspace, folder: str) -> None:
-    if workspace.exists(folder):
-        workspace.filesystem.rm(folder, recursive=True)
+    workspace.delete_folder(workspace.file(model))

@@ -24,6 +24,7 @@ from everfit.tasks.steps.context import moment, open_context
 from everfit.tasks.steps.open_turn import OpenTurn
 from everfit.tasks.steps.release import reconcile
 from everfit.tasks.steps.step import step, step_logger
+from everfit.tasks.storage.former_names import forget_former_name
 from everfit.tasks.turns import package, turn_record
 from everfit.tasks.turns.context import Context
 
@@ -106,6 +107,7 @@ def take_turn(context: Context, until: datetime, trigger: Trigger, *, own_flow: 
                 turn.keep(started_by=trigger.by)
             if trigger.replace_broken_champion:
                 turn.keep(replace_broken_champion=True)
+            forget_former_name(context.workspace, context.spec.name)
             reconcile(context)
         yield turn
 

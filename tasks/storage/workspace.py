@@ -169,6 +169,11 @@ class Workspace:
         else:
             Path(path).unlink(missing_ok=True)
 
+    def delete_folder(self, path: str) -> None:
+        """Delete a folder with all that is in it; one that is gone already is no error."""
+        if self.exists(path):
+            self.filesystem.rm(path, recursive=True)
+
     @contextmanager
     def writing(self, path: str) -> Iterator[IO[bytes]]:
         """Yield a stream to a file, which appears when all of it is on the disk, or not at all."""
