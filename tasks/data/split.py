@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ from everfit.tasks.statistics.scores import class_list
 from everfit.tasks.storage.tables import KEY, Table
 from everfit.tasks.storage.values import LARGEST
 from everfit.tasks.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 
 class Sample(Window):
@@ -142,6 +145,11 @@ class TrainingData:
         if not names:
             raise DataError(f"{self.spec.name}: no column is left to learn from; list some under columns.features")
         return names
+
+    @cached_property
+    def members(self) -> dict[int, dict[str, "Pipeline"]]:
+        """Models that were tried and that an ensemble averages: by fold, and by the JSON of candidate and setting."""
+        return {}
 
     @property
     def _dataset(self) -> Table:

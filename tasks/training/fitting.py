@@ -1,6 +1,7 @@
 """Fit one candidate with one setting; the same rows in the same order give the same model."""
 
 import random
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,22 @@ from everfit.tasks.statistics.scores import target_values
 from everfit.tasks.training.ensemble import ORDERED_BOOSTING, ensemble_of, groups_categories
 from everfit.tasks.training.folds import VALIDATION_SHARE
 from everfit.tasks.training.pipelines import build_pipeline
+from everfit.tasks.training.results import Choice
 from everfit.tasks.training.search import Setting
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 
-def fit(spec: ModelSpec, features: list[str], candidate: str, setting: Setting, rows: pd.DataFrame) -> "Pipeline":
+def fit(
+    spec: ModelSpec,
+    features: list[str],
+    candidate: str,
+    setting: Setting,
+    rows: pd.DataFrame,
+    *,
+    members: Mapping[str, "Pipeline"] | None = None,
+) -> "Pipeline":
     """Fit a candidate on rows in time order.
 
     Args:
@@ -32,12 +42,14 @@ def fit(spec: ModelSpec, features: list[str], candidate: str, setting: Setting, 
         candidate: Name of the candidate, or `package.module:factory`.
         setting: Hyperparameters that override the spec's and the defaults.
         rows: Training rows with features, target and time; shape (rows, columns).
+        members: Pipelines that were fitted on these rows before, by the JSON of their choice: an ensemble fits only
+            the others.
 
     Returns:
         The fitted pipeline.
     """
     if candidate == ENSEMBLE:
-        return _fitted_ensemble(spec, features, setting, rows)
+        return _fitted_ensemble(spec, features, setting, rows, members or {})
     policy, target = spec.training, target_values(rows[spec.columns.target], spec.task)
     if is_reference(candidate):  # it may draw from the process's generators, whose state would otherwise vary
         random.seed(policy.seed)
@@ -64,15 +76,33 @@ def fit(spec: ModelSpec, features: list[str], candidate: str, setting: Setting, 
     return model
 
 
-def _fitted_ensemble(spec: ModelSpec, features: list[str], setting: Setting, rows: pd.DataFrame) -> "Pipeline":
+def _fitted_ensemble(
+    spec: ModelSpec, features: list[str], setting: Setting, rows: pd.DataFrame, fitted: Mapping[str, "Pipeline"]
+) -> "Pipeline":
     """Fit each member on the same rows; boosting twice where it has categories: grouped, and ordered as numbers."""
-    each, members = Setting(span=setting.span), {}
+
+    def member(choice: Choice) -> "Pipeline":
+        known = fitted.get(choice.canonical_json())
+        return fit(spec, features, choice.candidate, choice.setting, rows) if known is None else known
+
+    members: dict[str, Pipeline] = {}
     for name in spec.training.members_for(spec.task):
-        member = members[name] = fit(spec, features, name, each, rows)
-        if name == BOOSTING and groups_categories(member):
-            ordered = Setting(parameters={"categorical_features": None}, span=setting.span)
-            members[ORDERED_BOOSTING] = fit(spec, features, name, ordered, rows)
+        members[name] = member(Choice(candidate=name, setting=Setting(span=setting.span)))
+        if name == BOOSTING and groups_categories(members[name]):
+            members[ORDERED_BOOSTING] = member(_ordered_boosting(setting.span))
     return ensemble_of(members, spec.task)
+
+
+def _ordered_boosting(span: str) -> Choice:
+    return Choice(candidate=BOOSTING, setting=Setting(parameters={"categorical_features": None}, span=span))
+
+
+def is_member(spec: ModelSpec, choice: Choice) -> bool:
+    """Whether an ensemble that the spec lists averages a model of this candidate and setting."""
+    span, policy = choice.setting.span, spec.training
+    if ENSEMBLE not in policy.candidates_for(spec.task) or choice.candidate not in policy.members_for(spec.task):
+        return False
+    return choice.setting == Setting(span=span) or choice == _ordered_boosting(span)
 
 
 def training_weights(rows: pd.DataFrame, time: str, half_life: timedelta | None) -> npt.NDArray[np.float64] | None:

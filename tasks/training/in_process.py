@@ -12,9 +12,9 @@ from everfit.tasks.models.skops_format import dump_model, trusted_types
 from everfit.tasks.statistics.business_value import best_threshold
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.statistics.scores import class_indices, class_list, model_scores
-from everfit.tasks.training.fitting import fit, since_of
+from everfit.tasks.training.fitting import fit, is_member, since_of
 from everfit.tasks.training.folds import folds_of
-from everfit.tasks.training.results import Fitted
+from everfit.tasks.training.results import Choice, Fitted
 from everfit.tasks.training.sample import sample_rows
 from everfit.tasks.training.search import Evaluate, Setting, TimeLimitReached, TuningRequest, TuningTrial, score_setting
 
@@ -58,14 +58,18 @@ def _evaluation(data: TrainingData, candidate: str, rows: pd.DataFrame, deadline
     scored, folds = metric(spec.metric, spec.task), folds_of(spec, rows)
 
     def scores(setting: Setting) -> Iterator[float]:
-        for fitted, validated in folds:
+        choice = Choice(candidate=candidate, setting=setting)
+        for number, (fitted, validated) in enumerate(folds):
             if time.perf_counter() > deadline:
                 raise TimeLimitReached
             earlier, later = rows.iloc[fitted], rows.iloc[validated]
             since = since_of(setting.span, later[names.time].iloc[0].to_pydatetime())
             if since is not None:
                 earlier = earlier[earlier[names.time] >= since]
-            model = fit(spec, data.features, candidate, setting, sample_rows(spec, earlier))
+            members = data.members.setdefault(number, {})
+            model = fit(spec, data.features, candidate, setting, sample_rows(spec, earlier), members=members)
+            if is_member(spec, choice):
+                members[choice.canonical_json()] = model
             predicted = model_scores(model, later[data.features], classes, spec.task)
             yield scored.score(class_indices(later[names.target], classes, spec.task), predicted)
 

@@ -12,11 +12,12 @@ from everfit.tasks.core.spec_loading import read_spec
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.scoring.scorer import Scorer
 from everfit.tasks.statistics.scores import class_list, model_scores
+from everfit.tasks.training import fitting
 from everfit.tasks.training.competition import Competition
 from everfit.tasks.training.ensemble import ORDERED_BOOSTING, members_of
 from everfit.tasks.training.results import Choice, read_model
 from everfit.tasks.training.search import Setting
-from everfit.tasks.training.train import fit_on
+from everfit.tasks.training.train import fit_on, try_candidate
 
 LINEAR = {"binary": "logistic_regression", "multiclass": "logistic_regression", "regression": "ridge"}
 QUICK = {"hist_gradient_boosting": {"max_iter": 5}}
@@ -45,6 +46,33 @@ def test_an_ensemble_answers_with_the_mean_of_its_members(task: str, tmp_path: P
     assert np.allclose(scores, mean, rtol=1e-12)
     if task == "multiclass":
         assert set(model.predict(rows[data.features])) <= {"cold", "mild", "warm"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", sorted(LINEAR))
+def test_members_that_were_tried_are_not_fitted_again(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boosting, linear = "hist_gradient_boosting", LINEAR[task]
+    spec = a_spec(task, training={"candidates": [boosting, linear, "ensemble"], "parameters": QUICK})
+    rows = rows_of(task, rows=400)
+    alone = try_candidate(data_of(spec, rows, tmp_path / "alone"), "ensemble")
+
+    data, fitted = data_of(spec, rows, tmp_path / "after"), list[str]()
+    build = fitting.build_pipeline
+
+    def counted(candidate: str, *given: object, **named: object) -> object:
+        fitted.append(candidate)
+        return build(candidate, *given, **named)
+
+    monkeypatch.setattr(fitting, "build_pipeline", counted)
+    for name in (boosting, linear):
+        try_candidate(data, name)
+    before = len(fitted)
+    after = try_candidate(data, "ensemble")
+    assert before > 0
+    assert fitted[before:] == []
+    assert after.tries[0].folds == alone.tries[0].folds
 
 
 @pytest.mark.slow
