@@ -1,7 +1,9 @@
 """Compare what policies have done over the same windows. Pure."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
+from statistics import median
 from typing import Literal
 
 import numpy as np
@@ -64,12 +66,18 @@ class Scale(Record):
         greater_is_better: False for losses and errors.
         price: Price of a turn: money, or without money quality of one window.
         unit: Unit of the money; None if windows are weighed by the metric.
+        decimals: Decimals with which the metric is shown.
     """
 
     metric: str
     greater_is_better: bool
     price: float = 0.0
     unit: str | None = None
+    decimals: int = 4
+
+    def shown(self, quality: float) -> str:
+        """Return a value of the metric as text."""
+        return f"{quality:,.{self.decimals}f}"
 
     def payoff(self, play: Play) -> tuple[float | None, ...]:
         """Return what a policy brought in each window, less its turns: greater is better."""
@@ -79,6 +87,20 @@ class Scale(Record):
             None if value is None else sign * value - self.price * play.turns.count(place)
             for place, value in enumerate(values)
         )
+
+
+def decimals_for(plays: Sequence[Play]) -> int:
+    """Return the decimals with which a metric of its usual size has four digits.
+
+    Args:
+        plays: The deeds of the policies.
+
+    Example:
+        >>> decimals_for([Play(policy="p", kind="spec", quality=(58.52, 61.4))])
+        2
+    """
+    sizes = [abs(value) for play in plays for value in play.quality if value]
+    return max(0, 3 - math.floor(math.log10(median(sizes)))) if sizes else 4
 
 
 class Standing(Record):

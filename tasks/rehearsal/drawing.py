@@ -39,7 +39,7 @@ def draw_quality(outcome: Rehearsal, *, library: bool) -> str:
             marker={"symbol": symbols, "size": sizes},
             zorder={"spec": 2, "bound": 1}.get(play.kind, 0),
             text=marks,
-            hovertemplate="%{x}: %{y:.4f}<br>%{text}<extra>%{fullData.name}</extra>",
+            hovertemplate=f"%{{x}}: %{{y:,.{outcome.scale.decimals}f}}<br>%{{text}}<extra>%{{fullData.name}}</extra>",
         )
     figure.update_layout(yaxis_title=outcome.scale.metric)
     return _html(figure, library=library)
@@ -66,11 +66,11 @@ def draw_costs(outcome: Rehearsal) -> str:
             mode="markers",
             marker={"color": colour, "size": 12},
             error_y={"type": "data", "array": [reach], "thickness": 1} if reach is not None else None,
-            hovertemplate="%{x} turns: %{y:.4f}<extra>%{fullData.name}</extra>",
+            hovertemplate=f"%{{x}} turns: %{{y:,.{outcome.scale.decimals}f}}<extra>%{{fullData.name}}</extra>",
         )
     most = max((standing.turns for standing in outcome.standings), default=0)
     figure.update_layout(xaxis_title="turns", yaxis_title=f"mean {outcome.scale.metric}")
-    figure.update_xaxes(dtick=1 if most <= 15 else None)
+    figure.update_xaxes(dtick=1 if most <= 15 else None, range=[-0.05 * most - 0.5, 1.05 * most + 0.5])
     return _html(figure)
 
 
@@ -97,7 +97,7 @@ def draw_matrix(outcome: Rehearsal) -> str:
                 "yanchor": "bottom",
                 "thickness": 12,
             },
-            hovertemplate="trained %{y}, window from %{x}: %{z:.4f}<extra></extra>",
+            hovertemplate=f"trained %{{y}}, window from %{{x}}: %{{z:,.{outcome.scale.decimals}f}}<extra></extra>",
         )
     )
     figure.update_layout(xaxis_title="window from", yaxis_title="trained")

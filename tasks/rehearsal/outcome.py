@@ -10,7 +10,7 @@ from everfit.blocks.policy import format_duration
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record
 from everfit.tasks.rehearsal import policies
-from everfit.tasks.rehearsal.comparison import Play, Scale, Span, Standing, play_of, standings
+from everfit.tasks.rehearsal.comparison import Play, Scale, Span, Standing, decimals_for, play_of, standings
 from everfit.tasks.rehearsal.life import Life
 from everfit.tasks.rehearsal.matrix import Matrix
 from everfit.tasks.rehearsal.measuring import unit_of
@@ -109,6 +109,7 @@ def assemble(
     plays = [life.play(name, "spec" if name == SPEC else "patch", first) for name, life in lives.items()]
     plays += _simple(matrix, scale, math.ceil(spec.maturity / every))
     plays.append(_bound(matrix, scale, plays))
+    scale = scale.model_copy(update={"decimals": decimals_for(plays)})
     notes += matrix.notes
     spans = _spans(main, first)
     if unknown := sum(1 for value in plays[0].quality if value is None):
@@ -149,11 +150,10 @@ def _simple(matrix: Matrix, scale: Scale, late: int) -> list[Play]:
     money = matrix.array(money=True) if matrix.money else None
     cost = loss if money is None or scale.unit is None else -money
     every, fixed = policies.best_cadence(cost, scale.price)
-    rules = [
-        (STILL, policies.never(loss)),
-        (EACH, policies.cadence(loss, 1)),
-        (f"best fixed cadence: every {every} window{'s' * (every > 1)}", fixed),
-    ]
+    each = EACH if every > 1 else f"{EACH} (the best fixed cadence)"
+    rules = [(STILL, policies.never(loss)), (each, policies.cadence(loss, 1))]
+    if every > 1:
+        rules.append((f"best fixed cadence: every {every} windows", fixed))
     if (plan := _cusum(loss, quality, matrix.chance, late)) is not None:
         rules.append((CUSUM, plan))
     return [

@@ -6,7 +6,6 @@ from html import escape
 from everfit.tasks.core.outside_text import markdown_text
 from everfit.tasks.rehearsal.comparison import Standing
 from everfit.tasks.rehearsal.drawing import draw_costs, draw_matrix, draw_quality
-from everfit.tasks.rehearsal.intervals import MeanInterval
 from everfit.tasks.rehearsal.outcome import Rehearsal
 from everfit.tasks.rehearsal.patches import changed_keys
 
@@ -24,8 +23,12 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd; }
 th { white-space: normal; vertical-align: bottom; } .small { font-size: .875rem; color: #555; margin: .4rem 0; }
 th:first-child, td:first-child { text-align: left; } tr.spec td { font-weight: 600; }
+th:first-child, td:first-child { position: sticky; left: 0; background: #fff; } th { min-width: 3.5rem; }
+.windows th { min-width: 6rem; }
 .advice { background: #eef5ff; border-left: 4px solid #1f77b4; padding: .6rem 1rem; }
-@media (max-width: 600px) { th:first-child, td:first-child { white-space: normal; min-width: 7rem; } }
+@media (max-width: 600px) {
+  ul { padding-left: 1.2rem; } th:first-child, td:first-child { white-space: normal; min-width: 6rem; }
+}
 .plotly-graph-div { max-width: 100%; overflow: hidden; } li { margin: .3rem 0; }
 """
 
@@ -42,8 +45,8 @@ def cells(standing: Standing, outcome: Rehearsal) -> list[str]:
     quality = standing.quality
     line = [
         standing.policy,
-        "-" if quality is None else f"{quality.mean:.4f}",
-        reach_words(quality),
+        "-" if quality is None else outcome.scale.shown(quality.mean),
+        "-" if quality is None or quality.high is None else outcome.scale.shown(quality.high - quality.mean),
         str(standing.turns),
         str(standing.releases),
         str(standing.wrong),
@@ -58,11 +61,6 @@ def cells(standing: Standing, outcome: Rehearsal) -> list[str]:
     return line
 
 
-def reach_words(found: MeanInterval | None) -> str:
-    """Return how far a 95 % interval reaches to either side."""
-    return "-" if found is None or found.high is None else f"{found.high - found.mean:.4f}"
-
-
 def window_columns(outcome: Rehearsal) -> list[str]:
     """Return the heads of the table of windows."""
     return ["window from", "rows", *(play.policy for play in outcome.plays), "remark"]
@@ -75,7 +73,7 @@ def window_rows(outcome: Rehearsal) -> Iterator[list[str]]:
         for play in outcome.plays:
             value = play.quality[place]
             sign = "*" if place in play.releases else "°" if place in play.turns else ""
-            values.append("-" if value is None else f"{value:.4f}{sign}")
+            values.append("-" if value is None else f"{outcome.scale.shown(value)}{sign}")
         yield [f"{window.since:%Y-%m-%d}", f"{window.rows:,}", *values, window.note]
 
 
@@ -179,7 +177,7 @@ def rehearsal_page(outcome: Rehearsal) -> str:
             "<h2>How a model of each age does in each later window</h2>",
             draw_matrix(outcome),
             "<h2>Window by window</h2>",
-            _table(window_columns(outcome), list(window_rows(outcome))),
+            _table(window_columns(outcome), list(window_rows(outcome)), kind="windows"),
             '<p class="small">* a model was released before this window; ° a turn released none.</p>',
         ]
     if outcome.since_then:
@@ -194,14 +192,14 @@ def rehearsal_page(outcome: Rehearsal) -> str:
     )
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], marked: int | None = None) -> str:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], marked: int | None = None, kind: str = "") -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
     lines = []
     for place, row in enumerate(rows):
-        kind = ' class="spec"' if place == marked else ""
-        lines.append(f"<tr{kind}>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>")
+        shown = ' class="spec"' if place == marked else ""
+        lines.append(f"<tr{shown}>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>")
     body = "".join(lines)
-    return f'<div class="table"><table><tr>{head}</tr>{body}</table></div>'
+    return f'<div class="table {kind}"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def _list(sentences: Sequence[str]) -> str:

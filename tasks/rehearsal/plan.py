@@ -161,10 +161,8 @@ def remarks(spec: ModelSpec, history: SourceHistory, ends: Sequence[datetime]) -
         ends: As `window_ends` returns them.
     """
     if spec.columns.label_time is None:
-        yield (
-            f"The source has no label time, so a label counts as known at the event plus the maturity, "
-            f"{format_duration(spec.maturity)}; the source doesn't show when it came."
-        )
+        known = f"{format_duration(spec.maturity)} after the event, its maturity" if spec.maturity else "at the event"
+        yield f"The source has no label time and doesn't show when a label came, so it counts as known {known}."
     empty = [f"{since:%Y-%m-%d}" for since, until in pairwise(ends) if not history.rows(since, until)]
     if empty:
         shown = ", ".join(empty[:5]) + (", …" if len(empty) > 5 else "")

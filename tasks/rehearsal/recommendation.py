@@ -63,12 +63,10 @@ def recommend(
     later = paired_interval(paid[best][middle:], paid[spec.policy][middle:])
     chosen = f"On the earlier {middle} windows, {best!r} did best."
     if later is None or later.mean <= 0:
-        gain = "could not be compared" if later is None else f"brought {_signed(later.mean, scale)} a window"
-        reason = f"On the later windows it {gain} against the spec as it is, so the gain was luck."
+        gain = "could not be compared with" if later is None else f"did {_gain(later.mean, scale)} a window than"
+        reason = f"On the later windows it {gain} the spec as it is, so the gain was luck."
         return Recommendation(verdict="keep", policy=best, reasons=(chosen, reason, *rules), later=later)
-    found = (
-        f"On the later {later.windows} windows it brought {_signed(later.mean, scale)} a window{_range(later, scale)}."
-    )
+    found = f"On the later {later.windows} windows it did {_gain(later.mean, scale)} a window{_range(later, scale)}."
     sure = later.excludes_zero
     doubt = () if sure else ("History can't tell it from the spec as it is, so nothing is certain.",)
     return Recommendation(
@@ -109,15 +107,16 @@ def verdicts_of_pairs(found: Sequence[Standing], scale: Scale) -> tuple[str, ...
         if gain is None or standing.kind == "bound":
             continue
         if gain.low == gain.mean == gain.high == 0:
-            words = "both did the same"
-        elif gain.low is None:
+            sentences.append(f"{standing.policy}: the same as the spec as it is.")
+            continue
+        if gain.low is None:
             words = f"{gain.windows} windows are too few to say how certain that is"
         elif gain.excludes_zero:
-            words = "that is certain" if gain.mean > 0 else "the spec as it is does better for certain"
+            words = "that is certain"
         else:
             words = "history can't tell the two apart"
         sentences.append(
-            f"{standing.policy} against the spec as it is: {_signed(gain.mean, scale)} a window"
+            f"{standing.policy}: {_gain(gain.mean, scale)} a window than the spec as it is"
             f"{_range(gain, scale)}; {words}."
         )
     return tuple(sentences)
@@ -128,12 +127,24 @@ def _mean(found: MeanInterval | None) -> float:
     return found.mean
 
 
-def _signed(gain: float, scale: Scale) -> str:
-    return f"{gain:+,.2f} {scale.unit}".strip() if scale.unit is not None else f"{gain:+.4f} {scale.metric}"
+def _gain(gain: float, scale: Scale) -> str:
+    """Return a gain in words, since a minus before an error would read as an improvement."""
+    unit = scale.metric if scale.unit is None else scale.unit
+    return " ".join(filter(None, (_size(gain, scale), unit, _side(gain))))
+
+
+def _size(gain: float, scale: Scale) -> str:
+    return f"{abs(gain):,.2f}" if scale.unit is not None else scale.shown(abs(gain))
+
+
+def _side(gain: float) -> str:
+    return "better" if gain >= 0 else "worse"
 
 
 def _range(found: MeanInterval, scale: Scale) -> str:
     if found.low is None or found.high is None:
         return ""
-    digits = 2 if scale.unit is not None else 4
-    return f" (95 %: {found.low:+,.{digits}f} to {found.high:+,.{digits}f})"
+    if found.low < 0 <= found.high:
+        return f" (95 %: from {_size(found.low, scale)} worse to {_size(found.high, scale)} better)"
+    least, most = sorted((found.low, found.high), key=abs)
+    return f" (95 %: {_size(least, scale)} to {_size(most, scale)})"

@@ -23,8 +23,10 @@ from everfit.tasks.rehearsal.plan import SPEC, RehearsalPlan, Rehearsed
 from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.training.results import Choice
 
-_REPORT = 15.0
-"""Seconds between lines about the progress."""
+REPORT = 15.0
+"""Seconds between lines about the progress, until it has run for so long that they may be rarer."""
+_RARER = 0.05
+"""A line comes after this share of the time so far."""
 
 
 class Running:
@@ -144,7 +146,7 @@ class Running:
             for future in done:
                 future.result()
             now = time.monotonic()
-            if left and now - said > _REPORT:
+            if left and now - said > max(REPORT, _RARER * (now - began)):
                 said = now
                 self.report(self._line(began, before))
 

@@ -20,7 +20,7 @@ from everfit.tasks.rehearsal.outcome import Rehearsal, assemble
 from everfit.tasks.rehearsal.page import rehearsal_page, rehearsal_text
 from everfit.tasks.rehearsal.patches import difference, patched
 from everfit.tasks.rehearsal.plan import SPEC, RehearsalPlan, Rehearsed, read_history, remarks, window_ends
-from everfit.tasks.rehearsal.running import Running, spec_identity
+from everfit.tasks.rehearsal.running import REPORT, Running, spec_identity
 from everfit.tasks.rehearsal.variations import variations
 from everfit.tasks.steps.artifacts import leave_page
 from everfit.tasks.steps.step import step, step_logger
@@ -80,17 +80,17 @@ def plan_rehearsal(  # noqa: PLR0917 - each is a parameter of the flow
     )
     identity = plan.model_copy(update={"policies": (), "identity": f"{spec_identity(spec)} {history.digest()}"})
     logger.info(
-        "%d windows of %s from %s to %s, by %d policies that are lived through",
+        "%d windows of %s from %s to %s; lived through by %s",
         len(plan.windows),
         f"{length.days} days" if length.days else str(length),
         f"{ends[0]:%Y-%m-%d}",
         f"{ends[-1]:%Y-%m-%d}",
-        len(named),
+        ", ".join(policy.name for policy in named),
     )
     return plan.model_copy(update={"identity": identity.digest()})
 
 
-@step("compute", log="rehearse")
+@step("compute", log="rehearse", quiet=2 * REPORT)
 def live_through(
     context: Context, plan: RehearsalPlan, folder: str | None, jobs: int | None, price: float | None
 ) -> Rehearsal:

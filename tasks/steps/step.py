@@ -21,7 +21,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.utilities.annotations import opaque
 
-from everfit.tasks.steps.still_running import note_line, reporting
+from everfit.tasks.steps.still_running import QUIET, note_line, reporting
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,7 +66,9 @@ def step_logger(name: str) -> StepLogger:
     return StepLogger(logging.getLogger(name))
 
 
-def step(kind: Kind, *, log: str = "", run_name: str | None = None) -> Callable[[Callable[P, R]], Task[P, R]]:
+def step(
+    kind: Kind, *, log: str = "", run_name: str | None = None, quiet: float = QUIET
+) -> Callable[[Callable[P, R]], Task[P, R]]:
     """Make a Prefect task of a function.
 
     Args:
@@ -74,6 +76,7 @@ def step(kind: Kind, *, log: str = "", run_name: str | None = None) -> Callable[
             it decides, or changes or announces a decision.
         log: The first word of its log lines; by default the function's name.
         run_name: Template of the task run's name, as Prefect's `task_run_name`.
+        quiet: Seconds of silence after which a line says that it still runs.
     """
     network = kind == "network"
 
@@ -82,7 +85,7 @@ def step(kind: Kind, *, log: str = "", run_name: str | None = None) -> Callable[
 
         @wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
-            return _run(function, prefix, args, kwargs)
+            return _run(function, prefix, quiet, args, kwargs)
 
         return _Step(
             fn=run,
@@ -157,11 +160,11 @@ def logging_as(prefix: str) -> Iterator[None]:
         _prefix.reset(token)
 
 
-def _run(function: Callable[..., R], prefix: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+def _run(function: Callable[..., R], prefix: str, quiet: float, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
     for value in (*args[:1], *kwargs.values()):
         if callable(check := getattr(value, "check_open", None)):
             check()
-    with logging_as(prefix), reporting(_progress.info):
+    with logging_as(prefix), reporting(_progress.info, quiet):
         return function(*args, **kwargs)
 
 

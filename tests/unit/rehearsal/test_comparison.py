@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from everfit.tasks.rehearsal.comparison import Play, Reactions, Scale, reactions, share_of, standings
+from everfit.tasks.rehearsal.comparison import Play, Reactions, Scale, decimals_for, reactions, share_of, standings
 from everfit.tasks.rehearsal.intervals import mean_interval, paired_interval
 from everfit.tasks.rehearsal.recommendation import NEVER, recommend, verdicts_of_pairs
 
@@ -140,7 +140,7 @@ PATCHES = {"other": {"training": {"window": "all"}}, "never": NEVER}
 def test_a_change_is_recommended_if_the_later_half_confirms_it() -> None:
     found = recommend(plays(0.02, 0.02), AUC, PATCHES, "7d")
     assert (found.verdict, found.policy, found.patch) == ("change", "other", PATCHES["other"])
-    assert "+0.0200 roc_auc a window" in found.reasons[1]
+    assert "did 0.0200 roc_auc better a window" in found.reasons[1]
 
 
 def test_a_gain_of_the_earlier_half_alone_was_luck() -> None:
@@ -184,17 +184,41 @@ def test_what_differs_by_rounding_alone_is_the_same() -> None:
     rounded = [None if value is None else value - 1e-16 for value in spec.quality]
     other = spec.model_copy(update={"policy": "p", "kind": "patch", "quality": tuple(rounded)})
     (same,) = verdicts_of_pairs(standings([spec, other], AUC), AUC)
-    assert same.endswith("both did the same.")
+    assert same == "p: the same as the spec as it is."
 
 
 def test_pairs_are_said_in_words() -> None:
     found = standings(plays(0.02, 0.02), AUC)
     sure, worse = verdicts_of_pairs(found, AUC)
-    assert sure.startswith("other against the spec as it is: +0.0200 roc_auc a window")
+    assert sure.startswith("other: 0.0200 roc_auc better a window than the spec as it is (95 %: 0.01")
     assert sure.endswith("that is certain.")
-    assert worse.endswith("the spec as it is does better for certain.")
+    assert worse == (
+        "never: 0.0500 roc_auc worse a window than the spec as it is (95 %: 0.0500 to 0.0500); that is certain."
+    )
     (doubtful, _) = verdicts_of_pairs(standings(plays(0.0001, -0.0001), AUC), AUC)
     assert doubtful.endswith("history can't tell the two apart.")
     spec = plays(0.02, 0.02)[0]
     (same,) = verdicts_of_pairs(standings([spec, spec.model_copy(update={"policy": "p", "kind": "patch"})], AUC), AUC)
-    assert same.endswith("both did the same.")
+    assert same == "p: the same as the spec as it is."
+
+
+def test_the_side_of_a_difference_is_said_of_errors_too() -> None:
+    """Given an error, then a sign would be read the wrong way: 3.42 less is better."""
+    errors = Scale(metric="rmse", greater_is_better=False, decimals=2)
+    spec = Play(policy="spec", kind="spec", quality=wave(12, 58.5))
+    less = spec.model_copy(
+        update={"policy": "p", "kind": "patch", "quality": tuple((value or 0.0) - 3.42 for value in spec.quality)}
+    )
+    (pair,) = verdicts_of_pairs(standings([spec, less], errors), errors)
+    assert pair.startswith("p: 3.42 rmse better a window than the spec as it is (95 %: 3.42 to 3.42)")
+    (wide,) = verdicts_of_pairs(standings(plays(0.01, -0.01)[:2], AUC), AUC)
+    assert " worse to " in wide
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"), [(0.85, "0.8500"), (58.5, "58.50"), (15234.4, "15,234"), (0.0021, "0.002100")]
+)
+def test_a_metric_is_shown_with_four_digits(size: float, shown: str) -> None:
+    play = Play(policy="spec", kind="spec", quality=(size, None))
+    scale = Scale(metric="rmse", greater_is_better=False, decimals=decimals_for([play]))
+    assert scale.shown(size) == shown

@@ -105,6 +105,21 @@ def test_a_price_of_turns_changes_what_is_best() -> None:
     assert dear.recommendation.policy == STILL
 
 
+def test_a_cadence_of_every_window_is_named_once() -> None:
+    """Given models that are always better when they are newer, then the best cadence is that of each window."""
+    spec = ModelSpec.model_validate(SPEC)
+    newer = matrix().model_copy(
+        update={
+            "quality": tuple(
+                tuple(0.5 + 0.02 * fit if fit <= place else None for place in range(WINDOWS)) for fit in range(WINDOWS)
+            )
+        }
+    )
+    rules = [play.policy for play in assemble(spec, PLAN, {AS_IT_IS: life(5)}, newer, None).plays if play.turns]
+    assert [name for name in rules if name.startswith(EACH)] == [f"{EACH} (the best fixed cadence)"]
+    assert not [name for name in rules if name.startswith("best fixed")]
+
+
 def test_without_a_release_the_reason_is_told() -> None:
     nothing = Life(windows=(), first=None, notes=("2024-01-01: no row",))
     found = assemble(ModelSpec.model_validate(SPEC), PLAN, {AS_IT_IS: nothing}, None, None)

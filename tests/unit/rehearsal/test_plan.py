@@ -57,7 +57,9 @@ def test_gaps_and_missing_label_times_are_told_and_the_rest_goes_on() -> None:
     model, rows = spec(columns=roles, gate={"approval": "always"}), history(200, without=range(100, 115))
     ends = window_ends(model, rows, None, None, WEEK, NOW)
     label, gap, approval = remarks(model, rows, ends)
-    assert "no label time" in label
+    assert label.endswith("so it counts as known 1d after the event, its maturity.")
+    (at_once,) = remarks(spec(columns=roles, maturity="0s"), history(200), ends)
+    assert at_once.endswith("so it counts as known at the event.")
     assert gap.startswith("1 of 21 windows has no row, that from 2024-04-12; it can")
     assert "approved at once" in approval
     assert list(remarks(spec(), history(200), ends)) == []
