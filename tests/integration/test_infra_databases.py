@@ -19,6 +19,7 @@ from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.monitoring.triage_history import TRIAGE
+from everfit.tasks.monitoring.worth import WORTH, MonthGain, MonthWorth
 from everfit.tasks.triage.quality_signals import Baseline, QualitySignal
 from everfit.tasks.triage.signals import ChampionReference, DriftSignal, Signals
 from everfit.tasks.turns.turn_record import TurnRecord
@@ -88,6 +89,17 @@ def ledger(host: str) -> Ledger:
         reasons=["drift without loss"],
         record={"signals": signals.model_dump(mode="json")},
     )
+    before, alone = (MonthGain(rows=500, gain=gain, standard_error=0.01) for gain in (0.02, 0.05))
+    month = MonthWorth(month=f"{NOW - DAY:%Y-%m}", metric="roc_auc", rows=500, alone=alone, previous=before)
+    ledger.decisions.record(
+        "flights/worth",
+        model="flights",
+        kind=WORTH,
+        verdict=month.verdict,
+        until=NOW - DAY,
+        reasons=["the loop did better"],
+        record=month.model_dump(mode="json"),
+    )
     return ledger
 
 
@@ -127,6 +139,11 @@ def test_each_panel_finds_what_the_ledger_holds(host: str, ledger: Ledger, panel
         rows = connection.execute(asked(panels()[panel])).fetchall()
     if panel in SHOWN:
         assert [row[-len(SHOWN[panel]) :] for row in rows] == [SHOWN[panel]]
+    if panel == "Worth of the loop":
+        assert sorted(row[1:] for row in rows) == [
+            ("flights over left alone", 0.05),
+            ("flights over the one before", 0.02),
+        ]
     if panel == "Turns":
         assert rows[0][1:] == (
             "flights",
