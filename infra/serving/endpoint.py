@@ -185,9 +185,7 @@ class Endpoint:
         if self._former is None:
             self._former = former_names(self.workspace, self.present_name)
         if (name := self._find_name()) != self.present_name:
-            logger.info(
-                "%s is called %s now; predictions and labels are logged under that name", self.name, name
-            )
+            logger.info("%s is called %s now; predictions and labels are logged under that name", self.name, name)
             self.present_name = self.follower.model = name
             self.log, self.labels = self.workspace.table(name, "predictions"), self.workspace.table(name, "labels")
             self.label_journal.drain.table = self.labels
