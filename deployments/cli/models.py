@@ -11,6 +11,7 @@ from everfit.blocks.errors import SpecError
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
 from everfit.deployments.cli.options import UPKEEP, By, Reason
+from everfit.deployments.cli.output import wait_for_others
 
 app = typer.Typer()
 
@@ -74,6 +75,7 @@ def retire(
     environment.prepare(settings)
     _require_role(model, by)
     if delete_data and not yes:
+        wait_for_others()
         typer.confirm(f"Delete all data, runs and versions of {model}? This can't be undone", abort=True)
     from everfit.tasks.ledger.process_identity import user_name
     from everfit.tasks.registry.mlflow_client import tracking_client

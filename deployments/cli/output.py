@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -34,6 +35,25 @@ def reporting_wait(doing: str, quiet: float = QUIET) -> AbstractContextManager[N
         quiet: Seconds of silence before the first line.
     """
     return reporting(lambda text: print(f"everfit: {doing}: {text}", file=sys.stderr, flush=True), quiet)
+
+
+_waits = threading.Event()
+
+
+def reporting_command() -> AbstractContextManager[None]:
+    """Report on standard error that the command still runs, while it is silent, such as during long imports."""
+    _waits.clear()
+
+    def say(text: str) -> None:
+        if not _waits.is_set():
+            print(f"everfit: {text}", file=sys.stderr, flush=True)
+
+    return reporting(say, outermost=True)
+
+
+def wait_for_others() -> None:
+    """Report no silence of the command any more: it waits for a person's answer, or for requests."""
+    _waits.set()
 
 
 @contextmanager

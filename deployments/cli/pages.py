@@ -8,7 +8,7 @@ from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
 from everfit.deployments.cli.options import SERVER, AsJson
-from everfit.deployments.cli.output import print_json, print_lines
+from everfit.deployments.cli.output import print_json, print_lines, wait_for_others
 
 if TYPE_CHECKING:
     from everfit.blocks.retraining import RetrainingPolicy
@@ -73,6 +73,7 @@ def _serve(workspace: "Workspace", host: str, port: int, login: str | None) -> N
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: Thread(target=server.shutdown).start())
     typer.echo(f"The pages are at http://{host}:{server.server_port}/")  # at once, also into a file
+    wait_for_others()
     with server:
         server.serve_forever()
 

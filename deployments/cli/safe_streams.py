@@ -11,6 +11,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO, cast
 
 from everfit.tasks.core.outside_text import terminal_text
+from everfit.tasks.steps.still_running import note_line
 
 _STYLE = re.compile("(\x1b\\[[0-9;]*m)")
 
@@ -34,6 +35,7 @@ class _SafeStream:
 
     def write(self, text: str) -> int:
         """Write text without control characters; styles stay if the stream is a terminal."""
+        note_line()
         if not self._stream.isatty():
             self._stream.write(terminal_text(text))
             return len(text)

@@ -8,7 +8,7 @@ from everfit.blocks.errors import DeploymentError
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
 from everfit.deployments.cli.options import SERVER, AsJson, DryRun, Reason, parse_time
-from everfit.deployments.cli.output import print_json, telling
+from everfit.deployments.cli.output import print_json, telling, wait_for_others
 
 app = typer.Typer()
 
@@ -160,6 +160,7 @@ def watch(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
     typer.echo(f"Watching MLflow for {', '.join(context.spec.name for context, _ in opened)}, every {every}")
+    wait_for_others()
     watch_registry([context for context, _ in opened], lambda: over.wait(seconds), announce=all(ok for _, ok in opened))
 
 

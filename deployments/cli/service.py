@@ -8,7 +8,7 @@ import typer
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
 from everfit.deployments.cli.options import SERVE, AsJson, Models
-from everfit.deployments.cli.output import print_json
+from everfit.deployments.cli.output import print_json, wait_for_others
 
 if TYPE_CHECKING:
     from everfit.blocks.content import SpecContent
@@ -42,6 +42,7 @@ def serve(
     specs = [_spec_to_serve(model, settings) for model in models]
     for spec in specs:
         check_accepted(spec, settings)
+    wait_for_others()
     run(
         [spec.name for spec in specs],
         host,

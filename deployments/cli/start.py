@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from everfit.deployments.cli.options import START, AsJson, is_debug
-from everfit.deployments.cli.output import print_json, reporting_wait
+from everfit.deployments.cli.output import print_json, reporting_wait, wait_for_others
 
 if TYPE_CHECKING:
     from everfit.deployments.init.times import TimeChoice
@@ -69,7 +69,8 @@ def init(  # noqa: PLR0917 - each is an option of the command
         from everfit.deployments.init.init import init as make_spec
 
         def ask(choices: "Sequence[TimeChoice]") -> str:
-            waiting.close()  # a person may take their time
+            waiting.close()
+            wait_for_others()  # a person may take their time
             return _ask_for_event_time(choices)
 
         proposal = make_spec(

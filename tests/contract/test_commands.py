@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.processes import Said, everfit
 
-from everfit.deployments.cli.main import app
+from everfit.deployments.cli.commands import app
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from typer.testing import CliRunner
 
-from everfit.deployments.cli.main import app
+from everfit.deployments.cli.commands import app
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
+from everfit.deployments.cli.commands import app
 from everfit.deployments.cli.environment import NO_TELEMETRY
-from everfit.deployments.cli.main import app
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.storage.workspace import Workspace
 

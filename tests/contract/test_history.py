@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from everfit.blocks.errors import LedgerError
 from everfit.blocks.settings import Settings
-from everfit.deployments.cli.main import app
+from everfit.deployments.cli.commands import app
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Ledger
 

@@ -73,7 +73,7 @@ def test_what_prefect_is_to_share_through_redis_is_there(
 def everfit() -> Any:
     import typer.main
 
-    from everfit.deployments.cli.main import app
+    from everfit.deployments.cli.commands import app
 
     return typer.main.get_command(app)
 

@@ -12,7 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from everfit.blocks.errors import DeploymentError
-from everfit.deployments.cli.main import app
+from everfit.deployments.cli.commands import app
 from everfit.deployments.new.new import new_project
 from everfit.deployments.server import lint
 from everfit.deployments.server.project import project_name

@@ -118,7 +118,7 @@ def test_no_module_of_a_short_name_is_there_once_everything_is_imported(tmp_path
     assert set(names) & set(FOLDERS) == set()
 
 
-@pytest.mark.parametrize("package", ["everfit.blocks", "everfit.deployments.cli.main"])
+@pytest.mark.parametrize("package", ["everfit.blocks", "everfit.deployments.cli.commands"])
 def test_configuration_and_the_command_are_light_to_import(package: str, tmp_path: Path) -> None:
     names = python(f"import {package}, sys; print(*sys.modules)", folder=tmp_path).split()
     assert package in names
@@ -132,7 +132,7 @@ def test_to_ask_who_may_do_something_needs_no_statistics(tmp_path: Path) -> None
 
 def test_the_service_starts_without_prefect_and_mlflow(tmp_path: Path) -> None:
     served = (
-        "everfit.deployments.cli.main, everfit.tasks.core.spec_loading, everfit.infra.serving.app, "
+        "everfit.deployments.cli.commands, everfit.tasks.core.spec_loading, everfit.infra.serving.app, "
         "everfit.infra.serving.endpoint"
     )
     names = python(f"import {served}, sys; print(*sys.modules)", folder=tmp_path).split()

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
-from everfit.deployments.cli.main import app
+from everfit.deployments.cli.commands import app
 from everfit.tasks.core.people import Person
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.turns.accepted_spec import ACCEPTED, AcceptedSpec

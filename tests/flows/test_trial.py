@@ -11,7 +11,7 @@ from support.deliveries import SPEC, deliveries, write_month
 from typer.testing import CliRunner
 
 from everfit.blocks.settings import Settings
-from everfit.deployments.cli.main import app
+from everfit.deployments.cli.commands import app
 from everfit.deployments.cli.runs import result_of
 from everfit.flows.training_flow import training
 from everfit.flows.trial_flow import trial

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from everfit.blocks.errors import ModelError
 from everfit.blocks.settings import Settings
-from everfit.deployments.cli.main import app
+from everfit.deployments.cli.commands import app
 from everfit.deployments.cli.runs import result_of
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.monitoring import worth_measuring

@@ -11,7 +11,7 @@ from tempfile import TemporaryFile
 
 PRELOADED = (
     "support.seldom_collected",
-    "everfit.deployments.cli.main",
+    "everfit.deployments.cli.commands",
     "everfit.flows.training_flow",
     "everfit.flows.monitoring_flow",
     "everfit.tasks.release.release",

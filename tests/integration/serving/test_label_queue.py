@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from everfit.blocks.errors import DataError, EverfitError
 from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
-from everfit.deployments.cli.main import app
+from everfit.deployments.cli.commands import app
 from everfit.tasks.batch import label_answers, label_queue, label_requests, manual_files, returned_labels
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.commit import commit_batch

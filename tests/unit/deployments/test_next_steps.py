@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from everfit.deployments.cli.main import app
+from everfit.deployments.cli.commands import app
 from everfit.deployments.cli.next_steps import next_steps
 from everfit.tasks.turns.turn_record import (
     AWAITING_APPROVAL,

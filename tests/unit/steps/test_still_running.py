@@ -36,15 +36,15 @@ def test_a_line_comes_at_an_even_pace_for_a_minute_of_the_usual_silence_and_then
 
     def say(_: str) -> None:
         said.append(time.monotonic())
-        if len(said) == 15:
+        if len(said) == 16:
             spoken.set()
 
     with still_running.reporting(say, quiet=0.05):
         assert spoken.wait(30)
 
     pauses = [later - earlier for earlier, later in itertools.pairwise(said)]
-    assert statistics.median(pauses[:11]) < 0.1
-    assert pauses[13] > 0.35
+    assert statistics.median(pauses[:12]) < 0.1
+    assert pauses[14] > 0.35
 
 
 def test_a_step_that_speaks_itself_is_left_alone() -> None:
@@ -57,6 +57,39 @@ def test_a_step_that_speaks_itself_is_left_alone() -> None:
             over.wait(0.05)
 
     assert said == []
+
+
+def test_no_silence_is_longer_than_the_pause_whenever_the_last_line_came() -> None:
+    said: list[float] = []
+    over = threading.Event()
+
+    with still_running.reporting(lambda _: said.append(time.monotonic()), quiet=0.5):
+        over.wait(0.3)
+        still_running.note_line()
+        spoke = time.monotonic()
+        for _ in range(100):
+            over.wait(0.05)
+            if said:
+                break
+
+    assert 0.45 < said[0] - spoke < 0.7
+
+
+def test_a_whole_command_leaves_the_word_to_the_step_that_runs() -> None:
+    outer: list[str] = []
+    inner: list[str] = []
+    over = threading.Event()
+
+    with still_running.reporting(outer.append, quiet=0.05, outermost=True):
+        with still_running.reporting(inner.append, quiet=0.05):
+            over.wait(0.3)
+        assert (bool(inner), outer) == (True, [])
+        for _ in range(100):
+            over.wait(0.05)
+            if outer:
+                break
+
+    assert outer
 
 
 def test_a_command_that_waits_says_so_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
