@@ -103,12 +103,14 @@ def _record(context: "Context", by: str, reason: str) -> list[int]:
 
 
 def _lines(checked: "model_check.ModelCheck") -> list[str]:
+    from everfit.tasks.registry import verification
+
     chain = checked.chain
     lines = [f"ledger: {chain.links:,} links, the newest is {chain.head}"] if chain.links else ["ledger: no links yet"]
     for version in checked.versions:
         recorded = f", {version.recorded}" if version.recorded else ""
         lines.append(f"version {version.version}: {version.state}{recorded}")
-        if version.state not in {"changed", "unsigned", "unreadable"}:
+        if version.state not in verification.MISFITS:
             lines += [f"  {problem}" for problem in version.problems]
     if not checked.versions:
         lines.append(f"{checked.model} has no versions; run `everfit train` first")

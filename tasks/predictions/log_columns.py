@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
 
+_WIDENING = "widening"
+"""Application id of commits that widen a column's type."""
+
 
 def check_types(log: "pa.Schema", rows: "pa.Schema") -> None:
     """Refuse columns whose type the log's column can't take.
@@ -77,7 +80,7 @@ def fitted(table: Table, log: "DeltaTable", rows: "pa.Table") -> "tuple[DeltaTab
 def _widen(table: Table, log: "DeltaTable", name: str) -> "DeltaTable":
     """Rewrite the log with an integer column as floats."""
     import pyarrow as pa
-    from deltalake import CommitProperties, write_deltalake
+    from deltalake import CommitProperties, Transaction, write_deltalake
     from deltalake.exceptions import DeltaError
 
     version = log.version()
@@ -105,7 +108,9 @@ def _widen(table: Table, log: "DeltaTable", name: str) -> "DeltaTable":
             schema_mode="overwrite",
             partition_by=[DAY],
             # Overwrite only this version: rows that another process has appended meanwhile would be lost.
-            commit_properties=CommitProperties(max_commit_retries=0),
+            commit_properties=CommitProperties(
+                app_transactions=[Transaction(_WIDENING, version + 1)], max_commit_retries=0
+            ),
         )
     except DeltaError as error:
         if refused:

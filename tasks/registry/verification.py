@@ -16,20 +16,26 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+State = Literal["verified", "not recorded", "changed", "unpublished", "contradicted", "unsigned", "unreadable"]
+
+MISFITS: frozenset[State] = frozenset({"changed", "contradicted", "unsigned", "unreadable"})
+"""The states of versions that don't fit."""
+
+
 class VerifiedVersion(Record):
     """The state of a version's files.
 
     Attributes:
         state: `verified`, `not recorded`, `changed` (the files differ from the record), `unpublished` (the files are
-            right, and the workspace's copy of the digests or the version's tag is not), `unsigned` (no trusted key has
-            signed them), or `unreadable`.
+            right, and the workspace's copy of the digests or the version's tag is missing), `contradicted` (the copy or
+            the tag says something else), `unsigned` (no trusted key has signed them), or `unreadable`.
         recorded: The recorded digest, as the version's tag has it; empty without a record.
         problems: The differences, in words.
     """
 
     model: str
     version: int
-    state: Literal["verified", "not recorded", "changed", "unpublished", "unsigned", "unreadable"]
+    state: State
     recorded: str = ""
     problems: tuple[str, ...] = ()
 
@@ -73,7 +79,7 @@ def record_versions(
         if verified.state == "not recorded":
             record_artifacts(client, ledger, workspace, version, actor=actor, reason=reason)
             done.append(verified.version)
-        elif verified.state in {"unpublished", "unsigned"}:
+        elif verified.state in {"unpublished", "contradicted", "unsigned"}:
             recorded = ledger.artifacts.find(version)
             assert recorded is not None  # noqa: S101 - only a recorded version is unpublished
             publish(client, workspace, version, recorded.files)
@@ -100,23 +106,36 @@ def _verify(client: "MlflowClient", ledger: Ledger, workspace: Workspace, versio
         return VerifiedVersion(**facts, state="unreadable", problems=(str(error),))
     except Exception as error:  # noqa: BLE001 - of the store
         return VerifiedVersion(**facts, state="unreadable", problems=(f"{type(error).__name__}: {error}",))
-    problems = [*_copy_problems(workspace, version, recorded.files)]
-    if (tag := read_tag(client, version)) != digest:
-        problems.append(f"the version's tag is {tag!r}")
+    missing, contradicting = _published(client, workspace, version, recorded.files)
     signers = trusted_signers(Settings(), ledger.signers)
     tags = model_registry.version_tags(client, version.model, version.version)
     unsigned = why_not_signed(tags.get(SIGNATURE_TAG), version_message(version, digests), signers)
+    problems = [*contradicting, *missing]
     if unsigned:
         problems.append(f"version {version.version} is not signed as it must be: {unsigned}")
-    state = "unsigned" if unsigned else "unpublished" if problems else "verified"
+    state: State = "verified"
+    if problems:
+        state = "unsigned" if unsigned else "contradicted" if contradicting else "unpublished"
     return VerifiedVersion(**facts, state=state, problems=tuple(problems))
 
 
-def _copy_problems(workspace: Workspace, version: ModelVersion, files: dict[str, str]) -> list[str]:
+def _published(
+    client: "MlflowClient", workspace: Workspace, version: ModelVersion, files: dict[str, str]
+) -> tuple[list[str], list[str]]:
+    """Return which of the record's copies are missing, and which say something else."""
+    missing, contradicting = [], []
+    of = f"of version {version.version}"
+    if (tag := read_tag(client, version)) is None:
+        missing.append(f"the tag {of} is missing")
+    elif tag != overall_digest(files):
+        contradicting.append(f"the tag {of} is {tag!r}, and {overall_digest(files)!r} was recorded")
     try:
         copy = read_copy(workspace, version)
     except ArtifactError as error:
-        return [str(error)]
+        return missing, [*contradicting, str(error)]
     if copy is None:
-        return ["the workspace has no copy of the digests"]
-    return [f"the workspace's copy differs: {problem}" for problem in differences(copy, needed_to_predict(files))]
+        missing.append(f"the workspace has no copy of the digests {of}")
+    else:
+        differs = differences(copy, needed_to_predict(files))
+        contradicting += [f"the workspace's copy of the digests {of} differs: {problem}" for problem in differs]
+    return missing, contradicting

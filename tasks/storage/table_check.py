@@ -16,7 +16,7 @@ _SHOWN = 5
 
 
 def check_table(workspace: Workspace, table: Table, known: Mapping[str, str] | None = None) -> list[str]:
-    """Return what doesn't fit in the newest version of a table, one sentence each; a table that isn't there fits.
+    """Return what doesn't fit in the files of a table's newest version, one sentence each; no table fits.
 
     Args:
         workspace: The workspace of the table.

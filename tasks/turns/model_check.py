@@ -1,6 +1,6 @@
 """Check all that a model has: the ledger's chain, the files of versions, the alias, the tables, the prediction log."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -16,7 +16,8 @@ from everfit.tasks.predictions.log_check import check_log
 from everfit.tasks.registry import model_registry
 from everfit.tasks.registry.alias_check import check_alias
 from everfit.tasks.registry.artifact_records import read_anchors
-from everfit.tasks.registry.verification import VerifiedVersion, verify_versions
+from everfit.tasks.registry.verification import MISFITS, VerifiedVersion, verify_versions
+from everfit.tasks.storage.commit_check import check_commits
 from everfit.tasks.storage.table_check import check_table, file_digests
 from everfit.tasks.storage.workspace import TableName
 from everfit.tasks.turns.context import Context
@@ -40,6 +41,7 @@ class TableFiles(Record):
     """The digests of the files of a model's tables, as somebody recorded them."""
 
     files: dict[str, dict[str, str]] = Field(description="SHA-256 by path within the table, by name of the table.")
+    versions: dict[str, int] = Field(default={}, description="Version by name of the table; a later commit is checked.")
 
 
 class ModelCheck(Record):
@@ -65,11 +67,14 @@ def check_model(context: Context, noted: str = "") -> ModelCheck:
     versions = tuple(verify_versions(client, ledger, context.workspace, model))
     problems = _in_area("ledger", [*chain.problems, *unsigned])
     for version in versions:
-        if version.state in {"changed", "unsigned", "unreadable"}:
+        if version.state in MISFITS:
             problems += [Misfit(area="versions", problem=problem) for problem in version.problems]
     problems += _in_area("registry", _attempt(lambda: check_alias(client, ledger, model)))
-    files = _files(context)
-    problems += _in_area("tables", [problem for found in files.values() for problem in found])
+    problems += _in_area("registry", _missing(context, {version.version for version in versions}))
+    recorded = _recorded_tables(context)
+    files = {name: _attempt(partial(_check_files, context, name, recorded)) for name in _TABLES}
+    commits = [_attempt(partial(_check_commits, context, name, recorded)) for name in _TABLES if not files[name]]
+    problems += _in_area("tables", [problem for found in [*files.values(), *commits] for problem in found])
     # Torn files are one problem, and not one more of everything that is read from them.
     if not files["dataset"]:
         problems += _in_area("tables", _attempt(lambda: list(_dataset(context))))
@@ -90,8 +95,10 @@ def record_tables(context: Context, *, by: str, reason: str) -> int:
         The number of files.
     """
     workspace, model = context.workspace, context.spec.name
-    files = {name: file_digests(workspace, workspace.table(model, name)) for name in _TABLES}
-    entry = TableFiles(files=files)
+    tables = {name: workspace.table(model, name) for name in _TABLES}
+    files = {name: file_digests(workspace, table) for name, table in tables.items()}
+    versions = {name: int(table.open().version()) for name, table in tables.items() if table.exists()}
+    entry = TableFiles(files=files, versions=versions)
     identity = f"{model}/{TABLES}/{entry.digest()[:16]}"
     context.ledger.decisions.record(
         identity, model=model, kind=TABLES, verdict="recorded", reasons=[f"{reason} ({by})"], record=entry
@@ -112,16 +119,19 @@ def _in_area(area: Area, problems: Sequence[str]) -> list[Misfit]:
     return [Misfit(area=area, problem=problem) for problem in problems]
 
 
-def _check_table(context: Context, name: TableName, known: Mapping[str, str] | None) -> list[str]:
+def _check_files(context: Context, name: TableName, recorded: TableFiles) -> list[str]:
     workspace = context.workspace
-    return check_table(workspace, workspace.table(context.spec.name, name), known)
+    return check_table(workspace, workspace.table(context.spec.name, name), recorded.files.get(name))
 
 
-def _files(context: Context) -> dict[TableName, list[str]]:
-    """Return what doesn't fit in the files of each table."""
+def _check_commits(context: Context, name: TableName, recorded: TableFiles) -> list[str]:
+    workspace, since = context.workspace, recorded.versions.get(name, -1)
+    return check_commits(workspace, workspace.table(context.spec.name, name), since, recorded.files.get(name, ()))
+
+
+def _recorded_tables(context: Context) -> TableFiles:
     recorded = context.ledger.decisions.of(context.spec.name, kind=TABLES, limit=1)
-    known = TableFiles.recall(recorded[-1].record).files if recorded else {}
-    return {name: _attempt(partial(_check_table, context, name, known.get(name))) for name in _TABLES}
+    return TableFiles.recall(recorded[-1].record) if recorded else TableFiles(files={})
 
 
 def _dataset(context: Context) -> Iterator[str]:
@@ -148,6 +158,15 @@ def _champion_data(context: Context) -> Iterator[str]:
             f"the training data of turn {turn.id!r} has {now.rows:,} rows with digest {now.content_digest[:12]}…, and "
             f"{snapshot.rows:,} rows with {snapshot.content_digest[:12]}… were recorded"
         )
+
+
+def _missing(context: Context, present: Collection[int]) -> list[str]:
+    """Return the versions whose files are recorded, and that the registry does not have and no upkeep has deleted."""
+    ledger, model = context.ledger, context.spec.name
+    upkeeps = ledger.decisions.of(model, kind="upkeep")
+    deleted = {int(version) for upkeep in upkeeps for version in upkeep.record.get("versions", ())}
+    gone = sorted(set(ledger.artifacts.versions(model)) - set(present) - deleted)
+    return [f"version {number} was registered, and the registry does not have it any more" for number in gone]
 
 
 def _broken(context: Context) -> set[str]:

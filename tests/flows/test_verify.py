@@ -17,7 +17,7 @@ from everfit.flows.scoring_flow import scoring
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.models.signatures import new_key
 from everfit.tasks.registry import model_files, model_registry
-from everfit.tasks.registry.artifact_records import ANCHOR_TAG
+from everfit.tasks.registry.artifact_records import ANCHOR_TAG, DIGEST_TAG
 from everfit.tasks.turns.context import Context
 from everfit.tasks.turns.model_check import check_model, record_tables
 
@@ -102,6 +102,16 @@ def test_what_was_changed_is_found_one_by_one(here: Context, tmp_path: Path) -> 
         lambda: skops.write_bytes(genuine),
         "versions: the files of version 1 of 'deliveries'",
     )
+    registered = here.mlflow.get_model_version("deliveries", "1").tags[DIGEST_TAG]
+    tampered(
+        lambda: here.mlflow.set_model_version_tag("deliveries", "1", DIGEST_TAG, "sha256:0"),
+        lambda: here.mlflow.set_model_version_tag("deliveries", "1", DIGEST_TAG, registered),
+        "versions: the tag of version 1 is 'sha256:0', and 'sha256:",
+    )
+    (copy,) = (PLACE / "deliveries" / "versions").glob("1-*.json")
+    genuine = copy.read_bytes()
+    back = functools.partial(copy.write_bytes, genuine)
+    tampered(functools.partial(copy.write_bytes, genuine[:-9]), back, f"{copy.name}")
     log = here.workspace.table("deliveries", "predictions")
     rows = log.dataset().to_table().slice(0, 3)
     tampered(
@@ -113,8 +123,17 @@ def test_a_row_that_somebody_changed_by_delta_is_found(here: Context) -> None:
     dataset = here.workspace.table("deliveries", "dataset")
     dataset.open().update({"distance": "distance + 1"}, predicate="distance > 0")
 
-    (problem,) = found(here)
-    assert "have another content than was ingested" in problem
+    commit, content = found(here)
+    assert "(UPDATE at " in commit
+    assert "was not made by everfit" in commit
+    assert "have another content than was ingested" in content
+
+
+def test_a_version_that_is_gone_from_the_registry_is_found(here: Context) -> None:
+    second = model_registry.model_version(here.mlflow, "deliveries", 1).model_copy(update={"version": 2})
+    here.ledger.artifacts.record(second, {"model/a": "0"}, actor="test", reason="registered")
+
+    assert found(here) == ["registry: version 2 was registered, and the registry does not have it any more"]
 
 
 def test_the_command_says_it_and_exits_with_1(here: Context) -> None:

@@ -16,6 +16,7 @@ from everfit.tasks.data.content_check import check_contents
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.chain_check import check_chain
 from everfit.tasks.predictions.log_check import check_log
+from everfit.tasks.storage.commit_check import check_commits
 from everfit.tasks.storage.table_check import check_table
 from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.storage.workspace_format import FORMAT, stored_format
@@ -47,7 +48,8 @@ def test_a_workspace_of_a_released_version_is_migrated_and_fits_together(setting
     assert (turn.state, current.version, record.version and record.version.version) == ("Promoted", 1, 1)
 
     for name in ("dataset", "predictions"):
-        assert check_table(workspace, workspace.table("deliveries", name)) == []  # type: ignore[arg-type]
+        table = workspace.table("deliveries", name)  # type: ignore[arg-type]
+        assert [*check_table(workspace, table), *check_commits(workspace, table, -1, ())] == []
     assert check_contents(workspace.table("deliveries", "dataset")) == []
     assert check_log(workspace.table("deliveries", "predictions"), {1}) == []
     snapshot = Snapshot.recall(turn.record["snapshot"])
