@@ -94,6 +94,8 @@ def forget(
     typer.echo(f"{'old versions':<12} {done.past_files:>7,} files deleted")
     if done.examples:
         typer.echo(f"{'examples':<12} {done.examples:>7,} model versions have made-up values now")
+    if done.validations:
+        typer.echo(f"{'validations':<12} {done.validations:>7,} turns show no examples of values any more")
     for problem in done.examples_left:
         typer.echo(f"the input example could not be replaced; run this again, or delete the file: {problem}", err=True)
     if done.ended:

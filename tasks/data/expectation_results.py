@@ -1,6 +1,7 @@
 """Count the results of an expectation chunk by chunk, and combine them."""
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 FEW_ROWS = 100
 """With fewer rows, `mostly` fails only for a number of bad rows that chance would reach once in a thousand batches."""
+
+_SHOWN, _COMMON = 5, 5
+"""Unexpected values in words, at most; and the rows that must share one of them, so that it is not one person's."""
 
 
 class ExpectationResult(Record):
@@ -52,6 +56,7 @@ class ExpectationTally:
     counted: int = 0
     observed: str = ""
     seen: set[str] = field(default_factory=set)
+    counts: Counter[str] = field(default_factory=Counter)
 
     def add(self, result: "ExpectationValidationResult") -> list[int]:
         """Add the result of a chunk.
@@ -69,8 +74,13 @@ class ExpectationTally:
             return []
         self.unexpected += int(details["unexpected_count"])
         self.counted += int(details["element_count"]) - int(details.get("missing_count") or 0)
-        some = details.get("partial_unexpected_list", [])[:5]
-        self.seen.update(_shown(value) for value in some if not (pd.api.types.is_scalar(value) and pd.isna(value)))
+        some = [
+            _shown(value)
+            for value in details.get("partial_unexpected_list", [])
+            if not (pd.api.types.is_scalar(value) and pd.isna(value))
+        ]
+        self.seen.update(some[:_SHOWN])
+        self.counts.update(some)
         if not self.strict:
             return []
         return sorted({int(row) for row in details.get("unexpected_index_list") or []})
@@ -82,10 +92,11 @@ class ExpectationTally:
             self.counted - self.unexpected >= mostly * self.counted - 1e-9
             or (not self.strict and self.counted < FEW_ROWS and _by_chance(self.unexpected, self.counted, 1 - mostly))
         )
-        observed, samples = self.observed, tuple(sorted(self.seen)[:5])
+        observed, samples = self.observed, tuple(sorted(self.seen)[:_SHOWN])
         if self.unexpected:
             share = self.unexpected / max(1, self.counted)
-            some = ", ".join(samples)
+            # The value of a single row stays out of it: texts go where `everfit forget` does not reach.
+            some = ", ".join([value for value, count in self.counts.most_common(_SHOWN) if count >= _COMMON])
             observed = f"{self.unexpected:,} of {self.counted:,} ({share:.1%})" + (f", such as {some}" if some else "")
         return ExpectationResult(
             expectation=describe_expectation(self.expectation),

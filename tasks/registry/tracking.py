@@ -83,13 +83,23 @@ def turn_run(client: "MlflowClient", settings: Settings, model: str, turn_id: st
         ModelError: The model's experiment was deleted.
     """
     experiment = experiment_id(client, settings, model)
-    runs = client.search_runs([experiment], f"tags.`{TURN_TAG}` = '{turn_id}'", max_results=1)
-    if runs:
-        return str(runs[0].info.run_id)
+    if known := _run_of(client, experiment, turn_id):
+        return known
     _end_interrupted(client, experiment)
     run = client.create_run(experiment, run_name=turn_id, tags={TURN_TAG: turn_id, **_code_tags()})
     client.set_terminated(run.info.run_id)
     return str(run.info.run_id)
+
+
+def find_turn_run(client: "MlflowClient", model: str, turn_id: str) -> str:
+    """Return the id of the run of a turn as `turn_run` made it, or an empty text without one."""
+    experiment = client.get_experiment_by_name(model)
+    return "" if experiment is None else _run_of(client, experiment.experiment_id, turn_id)
+
+
+def _run_of(client: "MlflowClient", experiment: str, turn_id: str) -> str:
+    runs = client.search_runs([experiment], f"tags.`{TURN_TAG}` = '{turn_id}'", max_results=1)
+    return str(runs[0].info.run_id) if runs else ""
 
 
 def _end_interrupted(client: "MlflowClient", experiment_id: str) -> None:

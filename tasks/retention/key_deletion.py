@@ -24,6 +24,7 @@ from everfit.tasks.retention import (
     table_upkeep,
     upkeep_facts,
 )
+from everfit.tasks.retention.row_examples import delete_row_examples
 from everfit.tasks.retention.upkeep_facts import TABLES
 from everfit.tasks.storage.deleted_keys import DeletedKey, allow_key, remember_key
 from everfit.tasks.storage.tables import KEY
@@ -45,6 +46,7 @@ class KeyDeletion(Record):
     examples_left: tuple[str, ...] = Field(
         default=(), description="Model versions whose input example could not be replaced, with the reason."
     )
+    validations: int = Field(default=0, description="Turns whose validation had examples of values.")
     past_files: int = Field(description="Deleted files of past table versions that held such rows.")
     broken_turns: tuple[str, ...] = Field(description="All turns that can no longer be reproduced.")
     ended: tuple[str, ...] = Field(description="The turns among them that could be reproduced before this deletion.")
@@ -95,6 +97,7 @@ def delete_key(context: Context, wanted: Sequence[str], at: datetime, by: str) -
         staged = _delete_staged(context, keys)
         references = _delete_from_references(context, keys, by)
         examples = model_examples.replace_examples(context, by)
+        validations = delete_row_examples(context)
         broken = upkeep_facts.broken_turns(context)
         done = KeyDeletion(
             model=name,
@@ -106,6 +109,7 @@ def delete_key(context: Context, wanted: Sequence[str], at: datetime, by: str) -
             references=references,
             examples=len(examples.replaced),
             examples_left=examples.left,
+            validations=validations,
             past_files=past_files,
             broken_turns=tuple(broken),
             ended=tuple(turn_id for turn_id in broken if turn_id not in before),
@@ -213,6 +217,7 @@ def _record_deletion(context: Context, done: KeyDeletion) -> None:
     counts += [f"{done.staged:,} staged rows"] if done.staged else []
     counts += [f"{done.references:,} rows of references"] if done.references else []
     counts += [f"the input examples of {done.examples} model versions"] if done.examples else []
+    counts += [f"the examples of values in the validations of {done.validations} turns"] if done.validations else []
     counts += [f"{done.past_files:,} files of past versions"] if done.past_files else []
     reasons = [f"{done.by} had the rows of a key deleted: {', '.join(counts) or 'there were none'}"]
     reasons += [f"an input example could not be replaced; {problem}" for problem in done.examples_left]

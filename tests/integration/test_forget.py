@@ -18,11 +18,14 @@ from support.turns import sales
 from everfit.blocks.errors import ArtifactError, BusyError, SpecError
 from everfit.tasks.batch.label_collection import record_source_labels
 from everfit.tasks.core.records import ModelVersion, Window
+from everfit.tasks.data.expectation_results import ExpectationResult
+from everfit.tasks.data.validate import Validation
+from everfit.tasks.ledger.chain_check import check_chain
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.models.skops_format import dump_model, trusted_types
 from everfit.tasks.monitoring.reference import SAMPLE_FILE
 from everfit.tasks.predictions import label_recording, labels
-from everfit.tasks.registry import model_files, model_registry
+from everfit.tasks.registry import model_files, model_registry, tracking
 from everfit.tasks.registry.artifact_records import record_artifacts
 from everfit.tasks.retention.key_deletion import allow_key_again, delete_key
 from everfit.tasks.storage.deleted_keys import read_deleted_keys
@@ -104,6 +107,54 @@ def test_the_sample_that_monitoring_compares_with_forgets_too(story: Story, tmp_
     assert done.references == 1
     left = pd.read_parquet(client.download_artifacts(run.info.run_id, SAMPLE_FILE))
     assert sorted(left["id"]) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+
+
+def test_no_example_of_a_value_is_left_in_the_records_of_validations(story: Story):
+    here, client = story.context, mlflow.MlflowClient()
+    found = ExpectationResult(
+        expectation="price is at most 100",
+        passed=False,
+        unexpected=1,
+        counted=10,
+        observed="1 of 10 (10.0%), such as 5000.25",  # as everfit 0.2 wrote it
+        samples=("5000.25",),
+    )
+    validation = Validation(
+        passed=False,
+        rows=10,
+        bad_rows=1,
+        reasons=(f"{found.expectation}: {found.observed}",),
+        outcomes=(found,),
+        suite_inferred=False,
+    )
+    record = TurnRecord(validation=validation)
+    with here.ledger.turns.take("sales", *story.another_turn()) as turn:
+        here.ledger.turns.finish(turn, state="DataRejected", reasons=validation.reasons, record=record)
+    staged = here.workspace.file("sales", "turns", turn.id, "batch", "validation.json")
+    here.workspace.write(staged, validation.canonical_json().encode())
+    run = tracking.turn_run(client, here.settings, "sales", turn.id)
+    client.log_dict(run, record.model_dump(mode="json"), "turn.json")
+    client.log_text(run, "<td>5000.25</td>", "validation.html")
+    page = here.workspace.file("pages", "sales", "prediction", "one.html")
+    here.workspace.write(page, b"5000.25")
+
+    done = delete_key(here, ["id=3"], NOW, "ann")
+    again = delete_key(here, ["id=3"], NOW + timedelta(days=1), "ann")
+
+    assert (done.validations, again.validations) == (1, 0)
+    kept = here.ledger.turns.get(turn.id)
+    logged = [Path(client.download_artifacts(run, name)).read_text() for name in ("turn.json", "validation.html")]
+    texts = [str(kept), here.workspace.read(staged).decode(), *logged]
+    assert not any("5000.25" in text for text in texts)
+    assert list(kept.reasons) == ["price is at most 100: 1 of 10 (10.0%)"]
+    assert TurnRecord.recall(kept.record).validation == validation.model_copy(
+        update={
+            "reasons": tuple(kept.reasons),
+            "outcomes": (found.model_copy(update={"observed": "1 of 10 (10.0%)", "samples": ()}),),
+        }
+    )
+    assert not here.workspace.exists(page)
+    assert check_chain(here.ledger.store, "sales").problems == ()
 
 
 def test_a_turn_that_was_killed_goes_on_without_the_row(story: Story):

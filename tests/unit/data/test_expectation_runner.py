@@ -21,3 +21,14 @@ def test_a_piece_that_was_checked_is_not_held_in_memory():
         assert held() is None
     finally:
         gc.enable()
+
+
+def test_words_show_a_value_only_if_several_rows_share_it():
+    expectation = Expectation(type="expect_column_values_to_be_in_set", kwargs={"column": "x", "value_set": ["a"]})
+    rows = pd.DataFrame({"x": ["a"] * 90 + ["new"] * 6 + ["only mine"]})
+    checker = Checker([expectation])
+    checker.check(rows)
+
+    (outcome,) = checker.outcomes()
+    assert outcome.observed == "7 of 97 (7.2%), such as new"
+    assert outcome.samples == ("new",)
