@@ -18,8 +18,9 @@ from everfit.tasks.data.staging import ORIGIN, OWN, PART, Staging, from_parquet,
 from everfit.tasks.data.suite import keep_suite, read_suite
 from everfit.tasks.data.validate import Validation, row_reasons
 from everfit.tasks.sources import FAULTS, FileState
+from everfit.tasks.storage.periods import Period, fitting_period
 from everfit.tasks.storage.table_schema import keep_kinds
-from everfit.tasks.storage.tables import CONTENT, KEY, OLD_DAY, TURN, ConflictError, Table
+from everfit.tasks.storage.tables import CONTENT, DAY, KEY, OLD_DAY, TURN, ConflictError, Table
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -117,11 +118,20 @@ def _append(batch: Batch, matched: MatchedRows, staging: Staging, dataset: Table
             continue
         part = _for_dataset(staging.read_part(number))
         if new.any():
+            if version < 0:
+                dataset.create(part.schema.remove_metadata(), _period(batch, staging))
             version = dataset.append(selected_rows(part, new), f"{batch.turn_id}/new/{number}", version)
         if changed.any():
             old_day = pa.array(matched.old_day[span][changed], pa.int32()).cast(pa.date32())
             rows = selected_rows(part, changed).append_column(OLD_DAY, old_day)
             version = dataset.supersede(rows, f"{batch.turn_id}/changed/{number}", version)
+
+
+def _period(batch: Batch, staging: Staging) -> Period:
+    """Return the period of partitions that suits the amount of the first rows."""
+    parts = [staging.read_part(number, [DAY])[DAY].to_numpy() for number, size in enumerate(batch.sizes) if size]
+    days, rows = np.unique(np.concatenate(parts), return_counts=True)
+    return fitting_period(days.astype("datetime64[D]").astype(np.int32), rows.astype(np.int64))
 
 
 def _for_dataset(part: "pa.Table") -> "pa.Table":

@@ -6,7 +6,7 @@ dataset never holds unchecked rows, and a turn that was killed can be run again.
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +25,7 @@ from everfit.tasks.data.staging import PART, Stager, Staging
 from everfit.tasks.sources import Chunk, FileState, FileStates, read_source
 from everfit.tasks.storage.deleted_keys import read_deleted_keys
 from everfit.tasks.storage.kinds import NAMES, Kind, is_read_as_text, kinds_of_spec, plain
+from everfit.tasks.storage.periods import Period, first_day
 from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, Table
 from everfit.tasks.storage.workspace import Workspace
@@ -273,23 +274,24 @@ def match_rows(
             days += [int(day.min()), int(day.max())] if len(day) else []
         if version >= 0 and days:
             ranges = key_ranges(staging, len(sizes), spec.columns.key)
-            for rows in dataset.arrow_batches([KEY, CONTENT, DAY], _known(spec, days), version, ranges):
+            for rows in dataset.arrow_batches(
+                [KEY, CONTENT, DAY], _known(spec, days, dataset.period(version)), version, ranges
+            ):
                 matcher.add_existing(_ints(rows, KEY), _ints(rows, CONTENT), _days(rows))
         for keys, contents, refused in open_identities(spec.name, staging.workspace) if aside else ():
             matcher.add_quarantined(keys, contents, refused)
         return matcher.match()
 
 
-def _known(spec: ModelSpec, days: list[int]) -> "pds.Expression | None":
-    """Return a filter on the days of a time key that the batch has, or None without a time in the key."""
-    import pyarrow as pa
+def _known(spec: ModelSpec, days: list[int], period: Period) -> "pds.Expression | None":
+    """Return a filter on the partitions of a time key that the batch has, or None without a time in the key."""
     import pyarrow.dataset as pds
 
     key, event_time = spec.columns.key, spec.columns.event_time
     if event_time is None or (key and event_time not in key):
         return None
-    first, last = (pa.scalar(day, pa.int32()).cast(pa.date32()) for day in (min(days), max(days)))
-    return (pds.field(DAY) >= first) & (pds.field(DAY) <= last)
+    first, last = (date(1970, 1, 1) + timedelta(days=day) for day in (min(days), max(days)))
+    return (pds.field(DAY) >= first_day(first, period)) & (pds.field(DAY) <= last)
 
 
 def _ints(rows: "pa.Table | pa.RecordBatch", name: str) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":

@@ -4,6 +4,7 @@ Each step may be interrupted and repeated, and may run beside writers: Delta ref
 the writer tries again on the present one.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from everfit.blocks.errors import WorkspaceError
 from everfit.tasks.data.quarantine import RESOLUTION
 from everfit.tasks.retention.upkeep_plan import DayFacts, TableFacts
 from everfit.tasks.storage.delta_errors import reason_of
+from everfit.tasks.storage.periods import Period, first_day
 from everfit.tasks.storage.table_files import files_there
 from everfit.tasks.storage.tables import DAY, KEY, ConflictError, Table
 from everfit.tasks.storage.workspace import TableName, Workspace
@@ -25,8 +27,14 @@ _UNFINISHED = 1
 """A file that is in no table version and younger than so many hours may belong to an unfinished commit."""
 
 
-def table_facts(table: Table, name: TableName) -> TableFacts:
-    """Return the days of a table with their files and rows; of the quarantine only the settled rows."""
+def table_facts(table: Table, name: TableName, time: str) -> TableFacts:
+    """Return the days of a table with their files and rows; of the quarantine only the settled rows.
+
+    Args:
+        table: The table.
+        name: Its name.
+        time: The dataset's column of the event time, which says the day of a row where partitions are longer.
+    """
     if not table.exists():
         return TableFacts(name=name, days=())
     import pyarrow as pa
@@ -41,18 +49,54 @@ def table_facts(table: Table, name: TableName) -> TableFacts:
             for count in batch[DAY].value_counts().to_pylist():
                 settled[count["values"]] += count["counts"]
         counts = {day: (files_of_day, settled[day]) for day, (files_of_day, _) in counts.items()}
+    period, partitions = table.period(), list(counts)
+    if period != "day":
+        rows_of = _rows_by_day(table, time)
+        counts = {day: (counts.get(day, (0, 0))[0], rows_of.get(day, 0)) for day in counts.keys() | rows_of.keys()}
+    if any(day != first_day(day, period) for day in partitions):
+        period = "day"  # lengthening was cut off before the rows were written again
     days = (DayFacts(day=day, files=number, rows=rows) for day, (number, rows) in sorted(counts.items()))
-    return TableFacts(name=name, days=tuple(days))
+    return TableFacts(name=name, days=tuple(days), period=period)
 
 
-def delete_before(table: Table, name: TableName, day: date) -> int:
+def _rows_by_day(table: Table, time: str) -> dict[date, int]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    counts: Counter[date] = Counter()
+    for batch in table.arrow_batches([time]):
+        for count in pc.cast(pc.floor_temporal(batch[time], unit="day"), pa.date32()).value_counts().to_pylist():
+            counts[count["values"]] += count["counts"]
+    return counts
+
+
+def delete_before(table: Table, name: TableName, day: date, time: str) -> int:
     """Delete the rows of earlier days; past versions keep them. Of the quarantine, delete only settled rows.
+
+    Args:
+        table: The table.
+        name: Its name.
+        day: The first day that stays.
+        time: The dataset's column of the event time, which says the day of a row where partitions are longer.
 
     Returns:
         How many rows were deleted.
     """
     settled = f" AND {RESOLUTION} IS NOT NULL" if name == "quarantine" else ""
-    return _retry(lambda: table.remove(f"{DAY} < '{day}'{settled}"))
+    old = f"{DAY} < '{day}'"
+    if table.period() != "day":
+        column = '"' + time.replace('"', '""') + '"'
+        old += f" AND cast({column} as date) < '{day}'"
+    return _retry(lambda: table.remove(f"{old}{settled}"))
+
+
+def lengthen(table: Table, period: Period) -> int:
+    """Let each partition cover a longer period.
+
+    Returns:
+        By how many the files were reduced.
+    """
+    return _retry(lambda: table.lengthen(period))
 
 
 def delete_keys(table: Table, keys: Sequence[int]) -> int:

@@ -29,7 +29,9 @@ def read_facts(context: Context, at: datetime) -> Facts:
     return Facts(
         model=name,
         at=at,
-        tables=tuple(table_upkeep.table_facts(workspace.table(name, table), table) for table in TABLES),
+        tables=tuple(
+            table_upkeep.table_facts(workspace.table(name, table), table, context.spec.columns.time) for table in TABLES
+        ),
         turns=tuple(_turns(context, at)),
         versions=tuple(model_registry.versions(context.mlflow, name)),
         needed=needed_versions(context, at),

@@ -3,10 +3,12 @@
 from collections.abc import Collection, Iterable
 from datetime import date, datetime, timedelta
 
+import numpy as np
 from pydantic import AwareDatetime, Field
 
 from everfit.blocks.upkeep import UpkeepPolicy
 from everfit.tasks.core.records import Record
+from everfit.tasks.storage.periods import Period, fitting_period, is_longer
 from everfit.tasks.storage.workspace import TableName
 
 
@@ -23,6 +25,7 @@ class TableFacts(Record):
 
     name: TableName
     days: tuple[DayFacts, ...]
+    period: Period = Field(default="day", description="The period that a partition covers.")
 
 
 class TurnFacts(Record):
@@ -54,7 +57,8 @@ class TablePlan(Record):
     name: TableName
     delete_before: date | None = Field(default=None, description="Rows of earlier days are deleted.")
     rows: int = Field(default=0, description="How many rows those are.")
-    days: int = Field(default=0, description="Days whose files are compacted.")
+    days: int = Field(default=0, description="Days, or longer partitions, whose files are compacted.")
+    period: Period | None = Field(default=None, description="The longer period that a partition will cover.")
 
 
 class UpkeepPlan(Record):
@@ -116,8 +120,14 @@ def _of_table(table: TableFacts, keep: timedelta | None, at: datetime) -> TableP
     cut = None if keep is None else (at - keep).date()
     old = [day for day in table.days if cut is not None and day.day < cut and day.rows]
     left = [day for day in table.days if cut is None or day.day >= cut]
+    with_rows = [day for day in left if day.rows]
+    suits = fitting_period(
+        np.array([day.day for day in with_rows], dtype="datetime64[D]").astype(np.int32),
+        np.array([day.rows for day in with_rows], dtype=np.int64),
+    )
     return TablePlan(
         name=table.name,
+        period=suits if table.name == "dataset" and is_longer(suits, table.period) else None,
         delete_before=cut if old else None,
         rows=sum(day.rows for day in old),
         days=sum(day.files > 1 for day in left),

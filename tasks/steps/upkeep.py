@@ -58,13 +58,15 @@ def _delete_old_rows(context: Context, planned: TablePlan) -> int:
     if planned.delete_before is None:
         return 0
     table = context.workspace.table(context.spec.name, planned.name)
-    return table_upkeep.delete_before(table, planned.name, planned.delete_before)
+    return table_upkeep.delete_before(table, planned.name, planned.delete_before, context.spec.columns.time)
 
 
 @step("network", log="upkeep")
 def compact(context: Context, planned: UpkeepPlan) -> dict[str, int]:
-    """Compact the files of each day."""
+    """Compact the files of each partition; where there are many with few rows, let each cover a longer period first."""
     for table in planned.tables:
+        if table.period is not None:
+            table_upkeep.lengthen(context.workspace.table(context.spec.name, table.name), table.period)
         if table.days:
             table_upkeep.compact(context.workspace.table(context.spec.name, table.name))
     return {table.name: table.days for table in planned.tables}

@@ -15,6 +15,7 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.storage.delta_errors import reason_of
 from everfit.tasks.storage.durable import drop_torn_start
 from everfit.tasks.storage.panics import panics_as_errors
+from everfit.tasks.storage.periods import PROPERTY, Period, first_day
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 KEY, DAY = "_key", "_day"
-"""Columns of everfit's own: hash of the key, and the day partition."""
+"""Columns of everfit's own: hash of the key, and the partition, which is a day or the first day of a longer period."""
 
 Ranges = Mapping[str, tuple[int, int]]
 """The least and the greatest value of some columns with whole numbers."""
@@ -90,6 +91,10 @@ class TableReads:
             drop_torn_start(Path(self.uri))
         return DeltaTable.is_deltatable(self.uri, storage_options=dict(self.storage_options))
 
+    def period(self, version: int | None = None) -> Period:
+        """Return the longest period that a partition covers."""
+        return _period_of(self._at(version))
+
     def version(self) -> int:
         """Return the newest version."""
         return int(self._at(None).version())
@@ -155,11 +160,11 @@ class TableReads:
         table = self._at(version)
         if window is None:
             return self._files(table), None
-        # The day excludes whole files before they are opened, and the time is exact.
+        # The partition excludes whole files before they are opened, and the time is exact.
         first, last = None, window.until.date()
         condition = pds.field(DAY) <= last
         if window.since is not None:
-            first = window.since.date() - timedelta(days=1)
+            first = first_day(window.since.date() - timedelta(days=1), _period_of(table))
             condition &= pds.field(DAY) >= first
         if time_column is not None:
             condition &= pds.field(time_column) < pd.Timestamp(window.until)
@@ -259,6 +264,11 @@ class TableReads:
         )
         for chunk in _joined(scanner.to_batches(), rows):
             yield chunk.to_pandas()
+
+
+def _period_of(table: "DeltaTable") -> Period:
+    named = table.metadata().configuration.get(PROPERTY)
+    return "month" if named == "month" else "year" if named == "year" else "day"
 
 
 @lru_cache(maxsize=8)

@@ -12,6 +12,7 @@ from everfit.blocks.errors import WorkspaceError
 from everfit.tasks.storage.delta_errors import reason_of
 from everfit.tasks.storage.durable import sync_commits
 from everfit.tasks.storage.panics import panics_as_errors
+from everfit.tasks.storage.periods import PROPERTY, Period, first_days, is_longer
 from everfit.tasks.storage.table_reads import DAY, KEY, TableReads
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Table(TableReads):
             if not self.exists():
                 self.create(rows.schema)
             table = self.open()
+            rows = _in_partitions(rows, self.period())
             last = table.transaction_version(transaction)
             if number is not None and last is not None and last >= number:
                 raise AlreadyWrittenError(f"{self.uri!r} has append {last} of {transaction!r}")
@@ -110,8 +112,13 @@ class Table(TableReads):
         return int(table.version())
 
     @panics_as_errors()
-    def create(self, schema: "pa.Schema") -> None:
-        """Create the table without rows: if two writers created it with theirs at once, Delta would take both."""
+    def create(self, schema: "pa.Schema", period: Period = "day") -> None:
+        """Create the table without rows: if two writers created it with theirs at once, Delta would take both.
+
+        Args:
+            schema: The columns.
+            period: The period that a partition covers.
+        """
         from deltalake import DeltaTable
 
         DeltaTable.create(
@@ -119,8 +126,12 @@ class Table(TableReads):
             schema,
             mode="ignore",
             partition_by=[DAY],
-            configuration=_ALL_HISTORY if self.historic else None,
+            configuration={
+                **(_ALL_HISTORY if self.historic else {}),
+                **({} if period == "day" else {PROPERTY: period}),
+            },
             storage_options=dict(self.storage_options) or None,
+            raise_if_key_not_exists=False,
         )
         self.sync(0)
 
@@ -152,6 +163,7 @@ class Table(TableReads):
         old_days = rows[OLD_DAY if OLD_DAY in rows.column_names else DAY]
         days = ", ".join(f"'{day}'" for day in sorted(set(old_days.unique().to_pylist())))
         rows = rows.drop_columns([OLD_DAY]) if OLD_DAY in rows.column_names else rows
+        rows = _in_partitions(rows, self.period())
         there = {item.name: item.type for item in pa.schema(table.schema().to_arrow())}
         for name in [name for name in there if name not in rows.column_names]:
             rows = rows.append_column(name, pa.nulls(len(rows), there[name]))
@@ -245,6 +257,38 @@ class Table(TableReads):
         self.sync(*range(before + 1, table.version() + 1))
         return int(metrics["numFilesRemoved"]) - int(metrics["numFilesAdded"])
 
+    @panics_as_errors()
+    def lengthen(self, period: Period) -> int:
+        """Let each partition cover a longer period; the rows stay the same, but for their partition.
+
+        A longer period only widens what a reader looks through, so the property comes first: a process that dies before
+        the rows are written again leaves a table that is right.
+
+        Returns:
+            Number of files that this saves.
+
+        Raises:
+            ConflictError: If another process changed rows at the same time.
+            WorkspaceError: If the store refuses the write.
+        """
+        from deltalake import CommitProperties, Transaction
+        from deltalake.exceptions import DeltaError
+
+        if is_longer(self.period(), period):
+            period = self.period()  # some rows may be in longer partitions already
+        table = self.open()
+        before = table.version()
+        try:
+            table.alter.set_table_properties({PROPERTY: period}, raise_if_not_exists=False)
+            table = self.open()
+            guard = CommitProperties(app_transactions=[Transaction(_GUARD, table.version() + 1)])
+            first = f"cast(date_trunc('{period}', {DAY}) as date)"
+            metrics = table.update(updates={DAY: first}, predicate=f"{DAY} != {first}", commit_properties=guard)
+        except (DeltaError, OSError) as error:
+            raise self._failed(error) from error
+        self.sync(*range(before + 1, table.version() + 1))
+        return int(metrics["num_removed_files"]) - int(metrics["num_added_files"])
+
     def sync(self, *versions: int) -> None:
         """Make commits of a table on a local disk durable, before anything names them or their source is deleted.
 
@@ -276,3 +320,9 @@ class Table(TableReads):
     def written(self, transaction: str) -> bool:
         """Return whether the table has a write of that name."""
         return self.exists() and self.open().transaction_version(transaction) is not None
+
+
+def _in_partitions(rows: "pa.Table", period: Period) -> "pa.Table":
+    """Return rows with the first day of their period in place of their day."""
+    position = rows.schema.get_field_index(DAY)
+    return rows if period == "day" else rows.set_column(position, DAY, first_days(rows[DAY], period))
