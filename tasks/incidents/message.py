@@ -32,10 +32,14 @@ def message_of(incident: Incident, owner: str = "", page: str = "") -> Message:
     subject = f"everfit: {model}: {_FIRST.get(incident.due, '')}{incident.severity}: {message_text(alert.what)}"
     since = f"{incident.opened_at:%Y-%m-%d %H:%M} UTC"
     if incident.state == "closed" and incident.closed_at is not None:
+        over = f"Since: {since}; over at {incident.closed_at:%Y-%m-%d %H:%M} UTC"
         lines = [
             f"What: {message_text(alert.what)}",
-            f"Since: {since}; over at {incident.closed_at:%Y-%m-%d %H:%M} UTC after {_looks(incident.looks)}",
-            *([f"Outcome: {message_text(alert.outcome)}"] if alert.outcome else []),
+            *(
+                [over, f"Outcome: {message_text(alert.outcome)}"]
+                if alert.outcome
+                else [f"{over} after {_looks(incident.looks)}"]
+            ),
         ]
     else:
         lines = [
@@ -51,7 +55,7 @@ def message_of(incident: Incident, owner: str = "", page: str = "") -> Message:
         lines += [f"To do: {alert.advice}"] if alert.advice else []
     lines += [f"Page: {alert.page}"] if alert.page else []
     lines += [f"Model: {page}"] if page else []
-    lines += [f"Command: {alert.command}"] if alert.command else []
+    lines += [f"Command: {alert.command}"] if alert.command and not alert.outcome else []
     lines += [f"Owner: {message_text(owner)}"] if owner else []
     if incident.state == "open":
         lines += [f"If you look after it: everfit seen {model} --by NAME --until Friday"]

@@ -123,6 +123,16 @@ def test_the_last_message_says_how_long_it_was() -> None:
     assert "Since: 2024-05-01 12:00 UTC; over at 2024-05-01 14:00 UTC after one look" in message.body
 
 
+def test_the_last_message_tells_the_outcome_and_no_command_that_is_done() -> None:
+    incident = look(look(None, alert(), 0), None, 1, quiet_looks=1, outcome="Approved by ann: seen")
+    assert incident is not None
+    assert message_of(incident).body.splitlines() == [
+        "What: the data is broken",
+        "Since: 2024-05-01 12:00 UTC; over at 2024-05-01 13:00 UTC",
+        "Outcome: Approved by ann: seen",
+    ]
+
+
 def test_the_ledger_keeps_an_incident_as_it_is(ledger: Ledger) -> None:
     opened = ledger.incidents.change("flights", "window", lambda present, seq: look(present, alert(), seq))
     assert opened is not None
