@@ -221,7 +221,7 @@ class TrainingData:
             rows = rows[window.takes(rows, None if spec.task == "regression" else roles.target)].reset_index(drop=True)
         _refuse_infinite(rows, spec.name)
         if rows.empty:
-            raise DataError(
+            raise NotEnoughError(
                 f"{spec.name}: no row with a label to {purpose} in {window} as known at {self.until:%Y-%m-%d %H:%M} "
                 f"({len(frame):,} rows without a visible label); check columns.label_time, maturity "
                 f"({format_duration(spec.maturity)}) and training.holdout ({format_duration(spec.training.holdout)})"

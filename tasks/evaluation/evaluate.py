@@ -14,6 +14,7 @@ import pandas as pd
 
 from everfit.blocks.errors import DataError, MetricError, NotEnoughError
 from everfit.blocks.metrics import TaskKind, is_own_metric
+from everfit.blocks.policy import format_duration
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.column_words import namesakes_of
 from everfit.tasks.core.metric_scale import scale_of
@@ -124,7 +125,16 @@ def score_holdout(
     """Score the hold-out rows that no model has trained on with challenger, champion and dummy."""
     spec = data.spec
     also = [*slice_columns(spec), *spec.columns.key, *(incumbent.model.feature_names_in_ if incumbent else [])]
-    rows = data.rows(_unseen(data, incumbent), "compare on", also)
+    try:
+        rows = data.rows(_unseen(data, incumbent), "compare on", also)
+    except NotEnoughError as error:
+        if incumbent is None:
+            raise
+        raise DataError(
+            f"{spec.name}: no challenger can be compared with champion {incumbent.version.version}, which has trained "
+            f"on all rows before {incumbent.version.trained_until:%Y-%m-%d %H:%M}, and no later row has a label yet; "
+            f"train again when labels of later rows are known (maturity is {format_duration(spec.maturity)})"
+        ) from error
     models = {"challenger": read_model(challenger, data.workspace)}
     models |= {"champion": incumbent.model} if incumbent else {}
     scored = score_rows(spec, rows, models, earlier_models(data, challenger, rows))

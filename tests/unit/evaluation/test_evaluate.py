@@ -260,3 +260,14 @@ def test_settings_are_part_of_what_was_fitted(tmp_path: Path) -> None:
     fitted = fit_on(data, "logistic_regression", data.split.training, str(tmp_path / "m"), setting)
     assert fitted.trained_on.since == data.split.training.until - timedelta(days=20)
     assert read_model(fitted, data.workspace).steps[-1][1].C == 0.5
+
+
+def test_a_champion_that_has_trained_on_all_labelled_rows_is_named(tmp_path: Path) -> None:
+    rows = rows_of("binary")
+    known = rows["known_at"] <= UNTIL
+    rows.loc[known & (rows["at"] >= UNTIL - timedelta(days=9)), "y"] = None
+    data = data_of(a_spec("binary"), rows, tmp_path)
+    champion = champion_of(data, UNTIL - timedelta(days=8))
+
+    with pytest.raises(DataError, match="no challenger can be compared with champion 1, which has trained on all rows"):
+        evaluate(data, challenger_of(data), champion, PASSED)
