@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 _PAGE = 200
 _OURS = "everfit"
 """The tag of everfit's own automations."""
-_FORMER = frozenset({"everfit escalated"})
-"""Automations of earlier versions, whose work everfit's flows do now; both would notify twice."""
+_FORMER = frozenset({"everfit escalated", "everfit crashed run", "everfit failed run"})
+"""Automations of earlier versions, whose work everfit's flows or those of a project do now; both would notify twice."""
 
 
 def of_deployment(
@@ -67,7 +67,7 @@ def put_all(client: "SyncPrefectClient", wanted: Sequence[Any], changes: Changes
         if automation.name in _FORMER - names and _OURS in automation.tags:
             if not changes.dry_run:
                 client.delete_automation(automation.id)
-            changes.note("automation", automation.name, "removed", "the flow notifies by itself now")
+            changes.note("automation", automation.name, "removed", "another one does its work now")
 
 
 def of_model(client: "SyncPrefectClient", model: str) -> list[Any]:

@@ -9,6 +9,7 @@ from everfit.blocks.errors import DeploymentError
 from everfit.blocks.spec import ModelSpec
 from everfit.deployments.server.changes import Changes, Status
 from everfit.tasks.core.spec_loading import spec_problems
+from everfit.tasks.incidents.default_receivers import ReceiversByProject
 
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
@@ -113,28 +114,35 @@ def rename_spec(client: "SyncPrefectClient", old: str, new: str) -> None:
         _set_variable(client, SPECS, before, before | {new: str(renamed.updated)}, Changes(dry_run=False))
 
 
-def services(client: "SyncPrefectClient", named: Sequence[str], changes: Changes) -> tuple[str, ...]:
-    """Return the prediction services of this or an earlier bootstrap.
+def services(client: "SyncPrefectClient", project: str, named: Sequence[str], changes: Changes) -> tuple[str, ...]:
+    """Return the prediction services of this or an earlier bootstrap of the project.
 
     Args:
         client: The client of the server.
+        project: The name of the project. Others on the server have services of their own.
         named: The base URLs of this bootstrap.
         changes: The changes so far; this function adds its own.
     """
     variable = client.read_variable_by_name(SERVICES)
-    before = list(variable.value) if variable and isinstance(variable.value, list) else None
-    chosen = list(named) or before
-    if chosen is None:
+    stored = variable.value if variable else {}
+    # Earlier versions stored one list, which is of the first project that is set up again.
+    before: dict[str, Any] = dict(stored) if isinstance(stored, dict) else {project: stored}
+    chosen = list(named) or before.get(project)
+    if not chosen:
         return ()
-    _set_variable(client, SERVICES, before, chosen, changes)
+    _set_variable(client, SERVICES, stored, before | {project: chosen}, changes)
     return tuple(str(url) for url in chosen)
 
 
-def notification(client: "SyncPrefectClient", named: str | None, changes: Changes) -> str | None:
-    """Return the id of the notification block of this or an earlier bootstrap.
+def notification(
+    client: "SyncPrefectClient", project: str, models: Sequence[str], named: str | None, changes: Changes
+) -> str | None:
+    """Return the id of the notification block of this or an earlier bootstrap of the project.
 
     Args:
         client: The client of the server.
+        project: The name of the project. Others on the server have a block of their own.
+        models: The names of the project's models.
         named: The block as `type/name`, such as `slack-webhook/on-call`.
         changes: The changes so far; this function adds its own.
 
@@ -144,8 +152,9 @@ def notification(client: "SyncPrefectClient", named: str | None, changes: Change
     from prefect.exceptions import ObjectNotFound
 
     variable = client.read_variable_by_name(NOTIFICATION)
-    before = None if variable is None else str(variable.value)
-    chosen = named or before
+    stored = None if variable is None else variable.value
+    before = ReceiversByProject.read(stored, project)
+    chosen = named or before.blocks.get(project)
     if chosen is None:
         return None
     kind, slash, name = chosen.partition("/")
@@ -158,7 +167,8 @@ def notification(client: "SyncPrefectClient", named: str | None, changes: Change
             f"there is no notification block {chosen!r}; create it in Prefect and give it as TYPE/NAME, such as "
             f"slack-webhook/on-call"
         ) from error
-    _set_variable(client, NOTIFICATION, before, chosen, changes)
+    after = before.with_project(project, chosen, models)
+    _set_variable(client, NOTIFICATION, stored, after.content(), changes)
     return str(document.id)
 
 

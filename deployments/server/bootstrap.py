@@ -75,13 +75,13 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
         wait_for_api(client, url, options.wait)
         _stores(settings, changes)
         _pool(client, changes)
-        services = blocks.services(client, options.services, changes)
+        project, deployed = project_name(settings), set()
+        services = blocks.services(client, project, options.services, changes)
         specs = [_served(load_spec_file(path), services) for path in spec_files()]
         accept = partial(_accept, settings, options, changes)
         blocks.store_specs(client, specs, changes, overwrite=options.overwrite_specs, accept=accept)
-        notification = blocks.notification(client, options.notify, changes)
         names = [spec.name for spec in specs]
-        project, deployed = project_name(settings), set()
+        notification = blocks.notification(client, project, names, options.notify, changes)
         entries = files.deployments_of(files.read_prefect_file(), names, code_version(), project)
         wanted = with_schedules(entries, specs)
         remembered = blocks.Schedules(client)
@@ -92,7 +92,7 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
             deployed.add(full_name)
             automations.of_deployment(client, deployment, deployment_id, changes)
         remembered.store(changes)
-        own, waiting = files.automations_of(files.read_automations_file(), names, notification)
+        own, waiting = files.automations_of(files.read_automations_file(), names, notification, project)
         automations.put_all(client, own, changes)
         removal.report_orphans(client, deployed, names, project, changes, prune=options.prune)
         for name in waiting:

@@ -227,7 +227,7 @@ def deployments_of(
 
 
 def automations_of(
-    file: AutomationsFile, models: Sequence[str], notification: str | None
+    file: AutomationsFile, models: Sequence[str], notification: str | None, project: str
 ) -> tuple[list[Any], list[str]]:
     """Return the automations of a file, and the names of those that wait for a notification block.
 
@@ -235,6 +235,7 @@ def automations_of(
         file: The content of the file.
         models: The names of the models.
         notification: The id of the notification block, or None.
+        project: The name of the project.
 
     Raises:
         DeploymentError: An entry has an unknown key.
@@ -242,7 +243,7 @@ def automations_of(
     automations, waiting = [], []
     for entry in file.automations:
         notifies = _mentions(entry, NOTIFICATION)
-        for filled in _for_each(entry, models, {NOTIFICATION: notification or _NO_BLOCK}):
+        for filled in _for_each(entry, models, {NOTIFICATION: notification or _NO_BLOCK, PROJECT: project}):
             try:
                 automation = as_automation(filled)
             except (ValueError, KeyError, TypeError) as error:

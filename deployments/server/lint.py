@@ -55,7 +55,9 @@ def find_problems(prefect_file: Path | None = None, automations_file: Path | Non
     except DeploymentError as error:
         problems.append(str(error))
     try:
-        automations, _ = files.automations_of(files.read_automations_file(automations_file), models, "0" * 32)
+        automations, _ = files.automations_of(
+            files.read_automations_file(automations_file), models, "0" * 32, "project"
+        )
         problems += [problem for automation in automations for problem in _of_automation(automation)]
     except DeploymentError as error:
         problems.append(str(error))

@@ -7,6 +7,7 @@ from typing import Any
 from everfit.blocks.errors import EverfitError
 from everfit.tasks.core.events import is_in_run
 from everfit.tasks.core.outside_text import terminal_text
+from everfit.tasks.incidents.default_receivers import ReceiversByProject
 from everfit.tasks.incidents.message import Message
 
 _ADDRESS = re.compile(r"\w+://[^\s'\"]+")
@@ -22,11 +23,12 @@ class ReceiversUnknownError(EverfitError):
     """The server did not say who is notified."""
 
 
-def receivers_of(named: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Return the blocks that a message goes to: those that a spec names, or that of the bootstrap.
+def receivers_of(named: tuple[str, ...] | None, model: str) -> tuple[str, ...]:
+    """Return the blocks that a message goes to: those that a spec names, or that of the project's bootstrap.
 
     Args:
         named: The blocks of the spec; None if it names none.
+        model: The name of the model.
 
     Raises:
         ReceiversUnknownError: The server that knows it does not answer.
@@ -42,7 +44,8 @@ def receivers_of(named: tuple[str, ...] | None) -> tuple[str, ...]:
     except Exception as error:  # of the server, or of the connection to it
         problem = _without_addresses(str(error)) or type(error).__name__
         raise ReceiversUnknownError(f"the variable {DEFAULT_BLOCK} can't be read: {problem}") from error
-    return (str(found),) if found else ()
+    block = ReceiversByProject.read(found).of(model)
+    return () if block is None else (block,)
 
 
 def deliver(message: Message, receiver: str) -> str:

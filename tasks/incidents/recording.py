@@ -96,7 +96,7 @@ def _deliver(context: Context, incident: Incident) -> Incident:
     message = message_of(incident, spec.owner, context.settings.page_of(spec.name))
     receivers: tuple[str, ...] | None = None
     try:
-        receivers = delivery.receivers_of(spec.notify.receivers(incident.severity))
+        receivers = delivery.receivers_of(spec.notify.receivers(incident.severity), spec.name)
         sent = _send(incident, message, receivers)
     except delivery.ReceiversUnknownError as error:
         logger.error("the message %r reached nobody: %s", message.subject, error)

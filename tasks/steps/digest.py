@@ -40,7 +40,8 @@ def send_digest(weeks: list[ModelWeek], until: datetime, receivers: Sequence[str
     message = digest_message(weeks, until - WEEK, until)
     leave_page(KEY, _page(message), message.subject)
     try:
-        wanted = delivery.receivers_of(None if receivers is None else tuple(receivers))
+        named, first = None if receivers is None else tuple(receivers), weeks[0].model if weeks else ""
+        wanted = delivery.receivers_of(named, first)  # the models of one project
     except delivery.ReceiversUnknownError as error:
         return {delivery.DEFAULT_BLOCK: str(error)}
     if not wanted:

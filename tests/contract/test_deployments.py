@@ -49,7 +49,7 @@ def test_every_parameter_of_every_form_is_described() -> None:
 def test_a_run_beats_at_least_twice_before_its_silence_counts_whatever_worker_has_it() -> None:
     template = ProcessWorker.get_default_base_job_template()
     template["variables"]["properties"]["env"]["default"] = {"EVERFIT_WORKSPACE": "s3://bucket/models"}
-    automations, _ = files.automations_of(files.read_automations_file(), ["flights"], None)
+    automations, _ = files.automations_of(files.read_automations_file(), ["flights"], None, "shop")
     (lost,) = [each for each in automations if each.name == "everfit lost runs"]
 
     for deployment in files.deployments_of(files.read_prefect_file(), ["flights"], "1"):
@@ -187,9 +187,11 @@ def test_events_that_are_told_in_another_order_are_no_change() -> None:
 
 def test_notifications_wait_until_a_block_is_named() -> None:
     file = files.read_automations_file()
-    found, waiting = files.automations_of(file, ["flights", "deliveries"], None)
+    found, waiting = files.automations_of(file, ["flights", "deliveries"], None, "shop")
     assert [each.name for each in found] == ["everfit lost runs"]
     assert "everfit not monitored, deliveries" in waiting
-    with_block, none = files.automations_of(file, ["flights", "deliveries"], "8f7a6f5e-8a3c-4f5e-9d8c-0a1b2c3d4e5f")
+    with_block, none = files.automations_of(
+        file, ["flights", "deliveries"], "8f7a6f5e-8a3c-4f5e-9d8c-0a1b2c3d4e5f", "shop"
+    )
     assert not none
     assert {each.name for each in with_block} == {"everfit lost runs", *waiting}

@@ -252,6 +252,27 @@ def test_what_no_spec_asks_for_is_reported_and_removed_when_asked(server: Server
     assert [each for each in server.set_up() if each.status != "waiting"] == []
 
 
+def test_the_services_of_one_project_are_not_asked_about_models_of_another(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.write_deployments(".reconcile")
+    server.set_up(services=("http://127.0.0.1:8080",))
+    assert load_spec(MODEL).release.services == ("http://127.0.0.1:8080",)
+
+    monkeypatch.setenv("EVERFIT_PROJECT", "another")
+    Path("deployments/models", f"{MODEL}.yaml").unlink()
+    path = Path("deployments/models/letters.yaml")
+    path.write_text(yaml.safe_dump(SPEC | {"name": "letters"}))
+    try:
+        server.set_up()
+        assert load_spec("letters").release.services == ()
+        assert load_spec(MODEL).release.services == ("http://127.0.0.1:8080",)
+    finally:
+        server.prefect.delete_block_document(
+            server.prefect.read_block_document_by_name("letters", ModelSpec.get_block_type_slug()).id
+        )
+
+
 def test_a_deployment_of_another_project_is_not_overwritten(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server.write_deployments("training")
     server.set_up()

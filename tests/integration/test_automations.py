@@ -26,6 +26,7 @@ from everfit.deployments.server import files
 from everfit.deployments.server.bootstrap import Options, bootstrap
 
 pytestmark = pytest.mark.long
+OURS = ["everfit", "project:shop"]
 QUIET_AFTER = 10
 """Seconds without monitoring after which somebody is told; Prefect takes no fewer."""
 
@@ -120,8 +121,9 @@ def look_again(api: httpx.Client, resource: str, state: str | None = None) -> No
 
 
 def test_somebody_is_told_once_of_what_asks_for_a_person(
-    api: httpx.Client, told: tuple[str, list[str]], tmp_path: Path
+    api: httpx.Client, told: tuple[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("EVERFIT_PROJECT", "shop")
     # Given a server that was set up with a notification block, and hours of quiet shortened to seconds
     folder = tmp_path / "deployments"
     (folder / "models").mkdir(parents=True)
@@ -149,17 +151,16 @@ def test_somebody_is_told_once_of_what_asks_for_a_person(
     received.clear()
 
     # When runs of everfit's fail, whatever their states are called, and others' fail or ours end well
-    failed = ends_as(
-        api, "mine", ["everfit"], ("FAILED", "DataRejected"), ("RUNNING", "Retrying"), ("CRASHED", "Crashed")
-    )
-    ends_as(api, "training", ["everfit"], ("FAILED", "DataRejected"))  # it opens an incident by itself
-    ends_as(api, "monitoring", ["everfit"], ("CRASHED", "Crashed"))
-    ends_as(api, "training", ["everfit"], ("COMPLETED", "Promoted"))
+    failed = ends_as(api, "mine", OURS, ("FAILED", "DataRejected"), ("RUNNING", "Retrying"), ("CRASHED", "Crashed"))
+    ends_as(api, "training", OURS, ("FAILED", "DataRejected"))  # it opens an incident by itself
+    ends_as(api, "monitoring", OURS, ("CRASHED", "Crashed"))
+    ends_as(api, "training", OURS, ("COMPLETED", "Promoted"))
+    ends_as(api, "elsewhere", ["everfit", "project:another"], ("FAILED", "Failed"))
     ends_as(api, "training", ["theirs"], ("FAILED", "Failed"))
     # And the server looks at some of that twice
     look_again(api, f"prefect.flow-run.{failed}", "FAILED")
     # And, so that all before has been seen when it is told, one more fails
-    ends_as(api, "ours", ["everfit"], ("FAILED", "Failed"))
+    ends_as(api, "ours", OURS, ("FAILED", "Failed"))
 
     # Then somebody is told once of each
     wait_for(lambda: any("ours" in item for item in received))
