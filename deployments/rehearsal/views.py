@@ -4,7 +4,7 @@ from rich.table import Table
 
 from everfit.deployments.cli.output import console, print_lines
 from everfit.tasks.rehearsal.outcome import Rehearsal
-from everfit.tasks.rehearsal.page import LEGEND, advice, cells, columns, window_columns, window_rows
+from everfit.tasks.rehearsal.page import LEGEND, advice, cells, columns, windows_table
 
 
 def print_rehearsal(outcome: Rehearsal, page: str) -> None:
@@ -36,13 +36,11 @@ def print_rehearsal(outcome: Rehearsal, page: str) -> None:
 
 
 def _print_windows(outcome: Rehearsal) -> None:
-    heads, rows = window_columns(outcome), list(window_rows(outcome))
-    table = Table()
-    short = [*heads[:2], *(str(number) for number in range(1, len(outcome.plays) + 1)), heads[-1]]
-    if not any(row[-1] for row in rows):
-        short, rows = short[:-1], [row[:-1] for row in rows]
+    heads, rows = windows_table(outcome)
+    table, policies = Table(), len(outcome.plays)
+    short = [*heads[:2], *(str(number) for number in range(1, policies + 1)), *heads[2 + policies :]]
     for place, name in enumerate(short):
-        table.add_column(name, justify="left" if place in {0, len(outcome.plays) + 2} else "right", no_wrap=True)
+        table.add_column(name, justify="left" if place in {0, policies + 2} else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     console.print()

@@ -70,7 +70,7 @@ def draw_costs(outcome: Rehearsal) -> str:
         )
     most = max((standing.turns for standing in outcome.standings), default=0)
     figure.update_layout(xaxis_title="turns", yaxis_title=f"mean {outcome.scale.metric}")
-    figure.update_xaxes(dtick=1 if most <= 15 else None, range=[-0.05 * most - 0.5, 1.05 * most + 0.5])
+    figure.update_xaxes(dtick=1 if most <= 15 else None, range=[-0.02 * most - 0.5, 1.02 * most + 0.5])
     return _html(figure)
 
 

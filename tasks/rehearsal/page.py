@@ -24,11 +24,9 @@ th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap; border-bo
 th { white-space: normal; vertical-align: bottom; } .small { font-size: .875rem; color: #555; margin: .4rem 0; }
 th:first-child, td:first-child { text-align: left; } tr.spec td { font-weight: 600; }
 th:first-child, td:first-child { position: sticky; left: 0; background: #fff; } th { min-width: 3.5rem; }
-.windows th { min-width: 6rem; }
+.windows th { min-width: 6rem; } .policies td:first-child { white-space: normal; min-width: 10rem; }
 .advice { background: #eef5ff; border-left: 4px solid #1f77b4; padding: .6rem 1rem; }
-@media (max-width: 600px) {
-  ul { padding-left: 1.2rem; } th:first-child, td:first-child { white-space: normal; min-width: 6rem; }
-}
+@media (max-width: 600px) { ul { padding-left: 1.2rem; } .policies td:first-child { min-width: 6rem; } }
 .plotly-graph-div { max-width: 100%; overflow: hidden; } li { margin: .3rem 0; }
 """
 
@@ -59,6 +57,12 @@ def cells(standing: Standing, outcome: Rehearsal) -> list[str]:
     if outcome.scale.unit is not None:
         line.append("-" if standing.money is None else f"{standing.money:,.2f}")
     return line
+
+
+def windows_table(outcome: Rehearsal) -> tuple[list[str], list[list[str]]]:
+    """Return the heads and the lines of the table of windows, without the remarks if there are none."""
+    heads, rows = window_columns(outcome), list(window_rows(outcome))
+    return (heads, rows) if any(row[-1] for row in rows) else (heads[:-1], [row[:-1] for row in rows])
 
 
 def window_columns(outcome: Rehearsal) -> list[str]:
@@ -136,8 +140,8 @@ def rehearsal_text(outcome: Rehearsal, link: str = "") -> str:
         numbers = [str(number) for number in range(1, len(policies) + 1)]
         by_number = "; ".join(f"{number} {markdown_text(name)}" for number, name in zip(numbers, policies, strict=True))
         lines += [f"{outcome.scale.metric} by policy: {by_number}.", ""]
-        first, second, *_, last = window_columns(outcome)
-        lines += _markdown_table([first, second, *numbers, last], list(window_rows(outcome)))
+        heads, rows = windows_table(outcome)
+        lines += _markdown_table([*heads[:2], *numbers, *heads[2 + len(numbers) :]], rows)
         lines += ["", "`*` a model was released before this window; `°` a turn released none."]
     if outcome.since_then:
         heads, *months = outcome.since_then
@@ -166,7 +170,7 @@ def rehearsal_page(outcome: Rehearsal) -> str:
     if outcome.standings:
         spec = next(place for place, standing in enumerate(outcome.standings) if standing.kind == "spec")
         parts += [
-            _table(columns(outcome), [cells(standing, outcome) for standing in outcome.standings], spec),
+            _table(columns(outcome), [cells(standing, outcome) for standing in outcome.standings], spec, "policies"),
             *(f'<p class="small">{escape(sentence)}</p>' for sentence in LEGEND),
             _list(outcome.pairs),
             "<h2>Quality over time</h2>",
@@ -177,7 +181,7 @@ def rehearsal_page(outcome: Rehearsal) -> str:
             "<h2>How a model of each age does in each later window</h2>",
             draw_matrix(outcome),
             "<h2>Window by window</h2>",
-            _table(window_columns(outcome), list(window_rows(outcome)), kind="windows"),
+            _table(*windows_table(outcome), kind="windows"),
             '<p class="small">* a model was released before this window; ° a turn released none.</p>',
         ]
     if outcome.since_then:
