@@ -2,7 +2,7 @@
 
 from everfit.blocks.gating import GatePolicy
 from everfit.tasks.core.figures import Figure, in_digits
-from everfit.tasks.gate.checks.comparison import error_of_try, judge_gain
+from everfit.tasks.gate.checks.comparison import DECAY, FIRST_SHARE, error_of_try, judge_gain
 from everfit.tasks.gate.evidence import Evidence
 
 
@@ -46,7 +46,8 @@ def comparison_figures(evidence: Evidence, policy: GatePolicy) -> tuple[Figure, 
         Figure(
             name="allowed error",
             value=in_digits(error),
-            origin=f"{_share(evidence)}1 / (2 x {attempt:,}) of {in_digits(allowed)}, which is 1 - gate.confidence",
+            origin=f"{_share(evidence)}{FIRST_SHARE} / {attempt:,}^{DECAY} of {in_digits(allowed)}, "
+            "which is 1 - gate.confidence",
         ),
         *(
             [Figure(name="its share", value=in_digits(share), origin="within groups 80 %, over all rows 20 %")]

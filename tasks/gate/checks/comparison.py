@@ -22,7 +22,7 @@ from everfit.tasks.gate.evidence import Check, Evidence
 _NAME = "comparison"
 _WITHIN_SHARE = 0.8
 """Of the error of a try, the share for the gain within groups of time, where it is the more certain one."""
-_FIRST_SHARE, _DECAY = 0.6, 1.3
+FIRST_SHARE, DECAY = 0.6, 1.3
 """The share of the first try since a release, and the power of the number of a try by which the shares fall."""
 
 
@@ -93,8 +93,8 @@ def proven_gain(paired: PairedComparison, bound: float, error: float) -> JudgedG
     share = 1.0 if paired.within is None else 1 - _WITHIN_SHARE
     lower = paired.difference - paired.reach(1 - share * error)
     whole = JudgedGain(lower > bound, lower, bound, 1 - share * error)
-    if paired.within is None or whole.passed:
-        return whole
+    if paired.within is None or whole.passed or paired.within.standard_error == 0:
+        return whole  # without an error, both rank the rows of each time alike, which tells nothing
     confidence = 1 - _WITHIN_SHARE * error
     lower = paired.within.difference - paired.within.reach(confidence)
     return JudgedGain(lower > bound and paired.difference > bound, lower, bound, confidence, within=True)
@@ -132,7 +132,7 @@ def error_of_try(error: float, attempt: int) -> float:
         >>> round(error_of_try(0.05, 1), 4), round(error_of_try(0.05, 2), 4)
         (0.03, 0.0122)
     """
-    return _FIRST_SHARE * error / float(attempt**_DECAY)
+    return FIRST_SHARE * error / float(attempt**DECAY)
 
 
 def _reason(evidence: Evidence, paired: PairedComparison, judged: JudgedGain) -> str:

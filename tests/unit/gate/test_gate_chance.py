@@ -121,6 +121,14 @@ def test_a_gain_within_days_is_enough_if_the_challenger_is_ahead_over_all_rows()
     assert "within days by .010, but the 97.6 % lower bound of that gain is -.007" in unclear.reasons[0]
 
 
+def test_equal_answers_within_days_are_no_evidence() -> None:
+    unsure = {"standard_error": 0.002, "degrees_of_freedom": 28.0}
+    equal = decide(measured(comparison=compared(-0.0001, -0.004, within=_within(0.0, 0.0), **unsure)), GatePolicy())
+    assert equal.verdict == "keep"
+    assert "within" not in equal.reasons[0]
+    assert "A gain of 0" not in equal.reasons[0]
+
+
 def test_a_gain_over_the_dummy_within_days_is_enough_too() -> None:
     unsure = {"standard_error": 0.6, "degrees_of_freedom": 3.0, "champion": 0.5}
     levels_move = first_champion(dummy_comparison=compared(0.2, -1.2, within=_within(0.1, 0.01), **unsure))

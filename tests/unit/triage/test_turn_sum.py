@@ -1,5 +1,8 @@
 """The sum of a decision can be checked by hand."""
 
+import re
+
+import pytest
 from support.gating import compared, measured
 from support.triage import SICK, decide, signals
 
@@ -41,7 +44,12 @@ def test_the_lower_bound_of_the_gate_follows_from_the_figures() -> None:
         float(figures[name]) for name in ("gain", "standard error", "quantile", "lower bound of the gain")
     )
     assert abs(gain - quantile * error - lower) < 1e-5
-    assert figures["allowed error"] == "0.01218"  # .6 / 2^1.3 of .05
+    origin = next(figure.origin for figure in gate(evidence, GatePolicy()).figures if figure.name == "allowed error")
+    found = re.match(r"([\d.]+) / (\d+)\^([\d.]+) of ([\d.]+),", origin)
+    assert found is not None, origin
+    share, attempt, power, allowed = map(float, found.groups())
+    assert float(figures["allowed error"]) == pytest.approx(share / attempt**power * allowed, rel=1e-3)
+    assert figures["allowed error"] == "0.01218"
     assert figure_table(gate(evidence, GatePolicy()).figures)[2] == "| --- | --- | --- |"
     assert figure_table(()) == []
 
