@@ -27,7 +27,8 @@ def report(
     """Write a period of a model into one file for a review.
 
     Decisions, approvals, releases, incidents, quality, fairness and risk, each with its row in the ledger. The file
-    carries the rows and the ledger's chain, so that `everfit verify-report` verifies it without the ledger.
+    carries the rows and the ledger's chain, so that `everfit verify-report` verifies it without the ledger. Exit with 1
+    if a row of the ledger was changed beside everfit; the report says which.
     """
     settings = Settings()
     from everfit import __version__
@@ -51,13 +52,16 @@ def report(
     except OSError as error:
         raise EverfitError(f"the report can't be written to {str(path)!r}: {error}; name another file") from error
     if as_json:
-        print_json({"file": str(path), "bytes": len(page.encode()), "link": content.proof.head})
-        return
-    print_lines(
-        f"The report of {name} is in {path}",
-        f"Its newest link in the ledger is {content.proof.head}; note it elsewhere",
-        f"Verify:  everfit verify-report {path}",
-    )
+        unfit = list(content.unfit)
+        print_json({"file": str(path), "bytes": len(page.encode()), "link": content.proof.head, "unfit": unfit})
+    else:
+        print_lines(
+            f"The report of {name} is in {path}",
+            f"Its newest link in the ledger is {content.proof.head}; note it elsewhere",
+            *(f"ledger: {text}" for text in content.unfit),
+            f"Verify:  everfit verify-report {path}",
+        )
+    raise typer.Exit(1 if content.unfit else 0)
 
 
 @app.command(name="verify-report", rich_help_panel=DECIDE)

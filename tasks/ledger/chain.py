@@ -26,6 +26,9 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 """The columns that name a row among those of its model."""
 
+ROW_NAMES = {"turns": "turn", "decisions": "decision", "releases": "release", "artifacts": "the record of files"}
+"""The names of rows for people, by table."""
+
 DIGESTED: dict[str, tuple[str, ...]] = {
     "turns": (
         *("id", "seq", "trigger_kind", "trigger_reason", "trigger_id", "since", "until", "state", "verdict"),

@@ -6,11 +6,9 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from everfit.tasks.core.records import Record
-from everfit.tasks.ledger.chain import CHAINED, GENESIS, GONE, link_hash, row_digest, row_key
+from everfit.tasks.ledger.chain import CHAINED, GENESIS, GONE, ROW_NAMES, link_hash, row_digest, row_key
 from everfit.tasks.ledger.schema import chain
 from everfit.tasks.ledger.store import Store
-
-_NAMES = {"turns": "turn", "decisions": "decision", "releases": "release", "artifacts": "the record of files"}
 
 
 class ChainState(Record):
@@ -80,13 +78,13 @@ def _rows(connection: Connection, model: str, links: list[dict[str, Any]]) -> It
             name = row_key(kind, row)
             link = newest.pop((kind, name), None)
             if link is None or link["digest"] == GONE:
-                yield f"{_NAMES[kind]} {name!r} has no link in the chain: it was not added by everfit"
+                yield f"{ROW_NAMES[kind]} {name!r} has no link in the chain: it was not added by everfit"
             elif row_digest(kind, row) != link["digest"]:
                 yield (
-                    f"{_NAMES[kind]} {name!r} was changed after link {link['seq']} recorded it "
+                    f"{ROW_NAMES[kind]} {name!r} was changed after link {link['seq']} recorded it "
                     f"at {link['at']:%Y-%m-%d %H:%M:%S} UTC"
                 )
     for (kind, name), link in newest.items():
         if link["digest"] == GONE:
             continue
-        yield f"{_NAMES.get(kind, kind)} {name!r}, which link {link['seq']} recorded, is gone"
+        yield f"{ROW_NAMES.get(kind, kind)} {name!r}, which link {link['seq']} recorded, is gone"

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 
 from everfit.blocks.errors import LedgerError
 from everfit.tasks.core.records import Record
-from everfit.tasks.ledger.chain import CHAINED, GENESIS, KEYS, link_hash, row_digest, row_key
+from everfit.tasks.ledger.chain import CHAINED, GENESIS, GONE, KEYS, ROW_NAMES, link_hash, row_digest, row_key
 from everfit.tasks.ledger.schema import chain
 from everfit.tasks.ledger.store import Store
 from everfit.tasks.ledger.transfer import Row, typed_row
@@ -91,7 +91,7 @@ def read_proof(store: Store, model: str, keys: Mapping[str, Collection[str]]) ->
 
 
 def check_proof(proof: ChainProof) -> ProofCheck:
-    """Check that the links lead to the head, and that each row is as its newest link says.
+    """Check that the links lead to the head, that each row is as its newest link says, and that no release is missing.
 
     Args:
         proof: As `read_proof` returned it.
@@ -111,9 +111,15 @@ def check_proof(proof: ChainProof) -> ProofCheck:
             count, name = count + 1, row_key(kind, row)
             link = newest.get((kind, name))
             if link is None:
-                problems.append(f"{kind} {name!r} has no link in the chain")
+                problems.append(f"{ROW_NAMES[kind]} {name!r} has no link in the chain")
             elif row_digest(kind, row) != link["digest"]:
-                problems.append(f"{kind} {name!r} is not as link {link['seq']} recorded it")
+                problems.append(f"{ROW_NAMES[kind]} {name!r} is not as link {link['seq']} recorded it")
+    given = {row_key("releases", row) for row in rows["releases"]}
+    problems += [
+        f"release {name!r}, which link {link['seq']} recorded, is missing"
+        for (kind, name), link in newest.items()
+        if kind == "releases" and name not in given and link["digest"] != GONE
+    ]
     return ProofCheck(links=len(links), rows=count, hashes=hashes, problems=tuple(problems))
 
 

@@ -13,6 +13,7 @@ from pydantic import AwareDatetime
 from everfit.blocks.errors import EverfitError
 from everfit.tasks.core.records import Record
 from everfit.tasks.ledger import Decision, Incident, Ledger, Release, Turn, TurnStory
+from everfit.tasks.ledger.chain_check import check_chain
 from everfit.tasks.ledger.chain_proof import ChainProof, read_proof
 from everfit.tasks.ledger.chain_signatures import SIGNATURE, SignedLink
 from everfit.tasks.ledger.decisions import decision_of
@@ -27,6 +28,8 @@ from everfit.tasks.pages.looks import LookSummary, look_of
 _PART = 1_000
 _PROVEN = 400
 """The looks whose rows are in a report: the newest of those that found something, then the newest healthy ones."""
+_NAMED = 20
+"""The rows that don't fit the chain that a report names."""
 _HUMAN = (*PLACING, OUTCOME, RENAMING, RETIREMENT)
 
 
@@ -41,6 +44,8 @@ class PeriodContent(Record):
         proof: Rows of the ledger, and its chain.
         looks: The looks of the period in short, oldest first.
         incidents: The incidents of the period, oldest first. They change while they last, so no chain covers them.
+        unfit: One sentence for each row and link of the ledger that didn't fit its chain when the rows were read, also
+            for rows that the report doesn't have.
     """
 
     format: int = 1
@@ -52,6 +57,7 @@ class PeriodContent(Record):
     proof: ChainProof
     looks: tuple[LookSummary, ...] = ()
     incidents: tuple[Incident, ...] = ()
+    unfit: tuple[str, ...] = ()
 
 
 class Period(Record):
@@ -117,6 +123,8 @@ def read_period(
     looks = {look.until: look for look in _looks(ledger, model, since, until)}
     ordered = [look for _, look in sorted(looks.items())]
     proof = read_proof(ledger.store, model, {"turns": turns, "decisions": wanted | _proven(ordered)})
+    problems = check_chain(ledger.store, model).problems
+    left = len(problems) - _NAMED
     incidents = [entry for entry in facts.incidents if entry.closed_at is None or entry.closed_at >= since]
     return PeriodContent(
         model=model,
@@ -127,6 +135,7 @@ def read_period(
         proof=proof,
         looks=tuple(ordered),
         incidents=tuple(incidents),
+        unfit=(*problems[:_NAMED], *([f"and {left:,} more"] if left > 0 else ())),
     )
 
 

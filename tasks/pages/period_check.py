@@ -49,7 +49,7 @@ def check_report(page: str, *, signers: SignerGroups, noted: str = "", version: 
     """
     content = report_content(page)
     proof = check_proof(content.proof)
-    problems, vouched = list(proof.problems), []
+    problems, vouched = [*proof.problems, *(f"when it was written: {text}" for text in content.unfit)], []
     if noted and proof.has(noted):
         vouched.append(f"the noted link {noted.partition(':')[0]}")
     elif noted:

@@ -57,6 +57,7 @@ def period_page(content: PeriodContent) -> str:
         _header(content, status),
         tag(
             "main",
+            _unfit(content),
             _figures(period),
             timeline(status, series, chart),
             limits_section(series),
@@ -123,6 +124,19 @@ def _header(content: PeriodContent, status: ModelStatus) -> Html:
         tag("h1", _title(content)),
         tag("p", f"At the end of the period: {state.label}, with {champion}{reason}", class_="lead"),
         tag("p", "A report of what was decided, by whom, on which evidence. All times are UTC.", class_="quiet"),
+    )
+
+
+def _unfit(content: PeriodContent) -> Html | None:
+    """Return what did not fit the ledger's chain; None if all did."""
+    if not content.unfit:
+        return None
+    return tag(
+        "section",
+        tag("h2", "The ledger was changed beside everfit"),
+        tag("p", "When this report was written, not all rows were as the ledger's chain of hashes recorded them:"),
+        tag("ul", [tag("li", text) for text in content.unfit]),
+        class_="alarm",
     )
 
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from support.pages import DAY, SPRING, Life, measured
 from typer.testing import CliRunner, Result
 
@@ -83,6 +84,21 @@ def test_a_changed_report_ends_with_1(life: Life, tmp_path: Path) -> None:
 
     assert done.exit_code == 1
     assert "the file was changed" in done.stdout
+
+
+def test_a_report_of_a_changed_ledger_ends_with_1(life: Life, tmp_path: Path) -> None:
+    with life.ledger.store.write("flights") as connection:
+        connection.execute(text("update releases set actor = 'bob'"))
+    file = tmp_path / "review.html"
+
+    said = run(*period("--output", str(file)))
+    told = json.loads(run(*period("--output", str(file), "--json")).stdout)
+    verified = run("verify-report", str(file))
+
+    assert (said.exit_code, verified.exit_code) == (1, 1)
+    assert "ledger: release '1' was changed after link" in said.stdout
+    assert told["unfit"] == [line.removeprefix("ledger: ") for line in said.stdout.splitlines() if "ledger: " in line]
+    assert "release '1' is not as link" in verified.stdout
 
 
 def test_a_signed_release_vouches_for_a_report(life: Life, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

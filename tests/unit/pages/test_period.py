@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy import text
 from support.pages import DAY, SPRING, Life, measured
 
 from everfit.blocks.errors import EverfitError
@@ -130,6 +131,12 @@ def changed_row_and_link(content: PeriodContent) -> PeriodContent:
     return _with(content, rows=packed, links=_packed(links), head=f"{last['seq']}:{last['hash']}")
 
 
+def lost_release(content: PeriodContent) -> PeriodContent:
+    rows = _unpacked(content.proof.rows)
+    rows["releases"].pop(1)
+    return _with(content, rows=_packed(rows))
+
+
 def lost_link(content: PeriodContent) -> PeriodContent:
     return _with(content, links=_packed(_unpacked(content.proof.links)[:-1]))
 
@@ -148,6 +155,7 @@ def _with(content: PeriodContent, **parts: str) -> PeriodContent:
     ("change", "problem"),
     [
         (changed_row, "is not as link"),
+        (lost_release, "release '2', which link"),
         (lost_link, "the links don't lead to"),
         (changed_look, "is not as its row says"),
         (changed_row_and_link, "the noted link"),
@@ -162,6 +170,32 @@ def test_a_changed_report_is_found(
     problems = checked(period_page(change(report(ledger))), noted)
 
     assert any(problem in found for found in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("update releases set actor = 'bob' where seq = 2", "release '2' was changed after link"),
+        ("delete from releases where seq = 2", "release '2', which link 44 recorded, is gone"),
+        ("delete from turns where seq = 2", "turn 'flights-20240321T000000-00000002', which link 42 recorded, is gone"),
+        ("update decisions set verdict = 'healthy' where verdict <> 'healthy'", "and 10 more"),
+        ("delete from chain where seq = 3", "link 3 of the chain is missing"),
+    ],
+)
+def test_a_ledger_that_was_changed_is_told_by_its_report(ledger: Ledger, change: str, problem: str) -> None:
+    lived(ledger)
+    for day in range(40, 60):
+        Life(ledger).look(SPRING + day * DAY, measured(0.55))
+    assert not report(ledger).unfit
+    with ledger.store.write("flights") as connection:
+        connection.execute(text(change))
+
+    content = report(ledger)
+    page = period_page(content)
+
+    assert any(problem in found for found in content.unfit), content.unfit
+    assert "The ledger was changed beside everfit" in page
+    assert f"when it was written: {content.unfit[0]}" in checked(page)
 
 
 def test_a_changed_text_is_found(ledger: Ledger) -> None:
