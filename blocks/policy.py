@@ -33,6 +33,18 @@ def format_duration(value: timedelta) -> str:
     return f"{seconds:g}s"
 
 
+def duration_in_words(value: timedelta) -> str:
+    """Return a duration for people, in the largest unit that divides it.
+
+    Example:
+        >>> duration_in_words(timedelta(days=30)), duration_in_words(timedelta(hours=1))
+        ('30 days', '1 hour')
+    """
+    written = format_duration(value)
+    count, unit = written[:-1], {"d": "day", "h": "hour", "m": "minute", "s": "second"}[written[-1]]
+    return f"{count} {unit}" if count == "1" else f"{count} {unit}s"
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),

@@ -8,6 +8,7 @@ from everfit.tasks.core.records import Record
 from everfit.tasks.ledger.records import AWAITING_APPROVAL
 from everfit.tasks.pages.facts import ModelFacts
 from everfit.tasks.pages.looks import LookSummary
+from everfit.tasks.release.approval import APPROVAL_SUBJECT
 from everfit.tasks.triage import VERDICTS
 
 
@@ -22,6 +23,7 @@ class Ask(Record):
         page: The address of the form or of the evidence.
         seen_by: The person who looks after it.
         turn: The turn that waits for an approval.
+        incident: The id of the open incident.
     """
 
     what: str
@@ -31,6 +33,7 @@ class Ask(Record):
     page: str = ""
     seen_by: str = ""
     turn: str = ""
+    incident: str = ""
 
 
 def asks_of(facts: ModelFacts, last: LookSummary | None = None) -> tuple[Ask, ...]:
@@ -41,6 +44,8 @@ def asks_of(facts: ModelFacts, last: LookSummary | None = None) -> tuple[Ask, ..
         last: The newest look at the champion.
     """
     asks = []
+    opened = [incident for incident in facts.incidents if incident.state == "open"]
+    requests = {one.subject: one for one in opened if one.subject.startswith(APPROVAL_SUBJECT)}
     for turn in facts.turns:
         if turn.state == AWAITING_APPROVAL:
             version = facts.asked.get(turn.id)
@@ -48,9 +53,14 @@ def asks_of(facts: ModelFacts, last: LookSummary | None = None) -> tuple[Ask, ..
             command = f"everfit approve {facts.model} {turn.id} --by NAME --reason WHY"
             what, since = f"approve or decline {named}", turn.finished_at or turn.started_at
             reason = next(iter(turn.reasons), "")
-            asks.append(Ask(what=what, since=since, reason=reason, command=command, turn=turn.id))
-    opened = [incident for incident in facts.incidents if incident.state == "open"]
+            notice = requests.get(f"{APPROVAL_SUBJECT}{turn.id}")
+            page = "" if notice is None else str(notice.alert.get("page") or "")
+            seen = "" if notice is None else _seen_by(notice.seen_by, notice.seen_until, facts.until)
+            ask = Ask(what=what, since=since, reason=reason, command=command, page=page, seen_by=seen, turn=turn.id)
+            asks.append(ask)
     for incident in opened:
+        if incident.subject in requests:
+            continue
         alert = incident.alert
         asks.append(
             Ask(
@@ -60,6 +70,7 @@ def asks_of(facts: ModelFacts, last: LookSummary | None = None) -> tuple[Ask, ..
                 command=str(alert.get("command") or ""),
                 page=str(alert.get("page") or ""),
                 seen_by=_seen_by(incident.seen_by, incident.seen_until, facts.until),
+                incident=incident.id,
             )
         )
     if last is not None and last.verdict == "escalate" and not opened:

@@ -1,11 +1,10 @@
 """Fairness, calibration and slices over time, each with its bound: charts, sentences and a table. Pure."""
 
 from datetime import UTC, datetime
-from math import floor, log10
 from typing import Any
 
-from everfit.tasks.core.figures import in_digits
-from everfit.tasks.pages.elements import table
+from everfit.tasks.core.figures import decimals_of, in_digits
+from everfit.tasks.pages.elements import coded, table
 from everfit.tasks.pages.markup import Html, tag
 from everfit.tasks.pages.series import DAY, MINUTE, Series
 
@@ -26,9 +25,7 @@ def limits_section(series: Series) -> Html:
     title = tag("h2", "Fairness, calibration, label delay and slices")
     names = _ordered(series)
     if not names:
-        parts = _NONE.split("`")
-        words = [tag("code", part) if place % 2 else part for place, part in enumerate(parts)]
-        return tag("section", title, tag("p", words, class_="quiet"))
+        return tag("section", title, tag("p", coded(_NONE), class_="quiet"))
     left = len(names) - len(_drawn(series))
     more = f" {left} of the {len(names)} figures have no chart; the table has all." if left else ""
     if missing := series.limits.left_out:
@@ -115,8 +112,8 @@ def _row(series: Series, name: str) -> list[str]:
 
 def _texts(newest: dict[str, Any]) -> dict[str, str]:
     """Return the numbers of a figure with as many digits as its interval leaves certain."""
-    half = (newest["high"] - newest["low"]) / 2
-    decimals = 4 if half <= 0 else min(max(1 - floor(log10(half)), 0), 6)
+    known = decimals_of((newest["high"] - newest["low"]) / 2)
+    decimals = 4 if known is None else known
 
     def text(part: str) -> str:
         return "-" if newest[part] is None else f"{newest[part]:,.{decimals}f}"

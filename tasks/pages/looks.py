@@ -14,7 +14,7 @@ from everfit.tasks.core.metric_scale import MetricScale, facts_of
 from everfit.tasks.core.records import Record
 from everfit.tasks.ledger.records import Decision
 from everfit.tasks.triage.area import Area
-from everfit.tasks.triage.delay_signal import DelaySignal
+from everfit.tasks.triage.delay_signal import HOURS_BELOW, DelaySignal
 from everfit.tasks.triage.early_signal import EarlySignal
 
 _DAY_SECONDS = 86_400
@@ -242,14 +242,18 @@ def _delay_rows(delays: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         if now is not None or then is not None:
             yield f"{text} are known after", _in_days(now), _in_days(then)
     now, then = _number(delays.get("coverage")), _number(before.get("coverage"))
-    yield "rows that get a label", "-" if now is None else f"{now:.1%}", "-" if then is None else f"{then:.1%}"
+    yield "rows that get a label", _percent(now), _percent(then)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
 
 
 def _in_days(days: float | None) -> str:
     """Return a span in days, or in hours if it is short."""
     if days is None:
         return "-"
-    if days < 2:
+    if days < HOURS_BELOW:
         return f"{24 * days:.3g} hours"
     return f"{days:.3g} days"
 

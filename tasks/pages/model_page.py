@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from everfit.tasks.core.figures import in_digits
 from everfit.tasks.monitoring.window_columns import WindowColumns
 from everfit.tasks.pages.chart_text import chart_data
-from everfit.tasks.pages.elements import chip, spaced, table, time_of
+from everfit.tasks.pages.elements import chip, coded, spaced, table, time_of
 from everfit.tasks.pages.limit_charts import limits_section
 from everfit.tasks.pages.markup import Child, Html, anchor, document, tag
 from everfit.tasks.pages.sections import decision_list, drift_map, event_list, timeline
@@ -41,7 +40,7 @@ def model_page(
         _header(status),
         tag(
             "main",
-            _cards(status, content.get("limits") or ""),
+            _cards(status, content),
             _asks(status, content["links"]),
             timeline(status, series, content),
             _labels(status),
@@ -70,18 +69,19 @@ def _header(status: ModelStatus) -> Html:
     if status.reason:
         lines.append(tag("p", status.reason, class_="lead"))
     if status.next:
-        lines.append(tag("p", _code(status.next), class_="next"))
+        lines.append(tag("p", coded(status.next), class_="next"))
     return tag("header", way, lines)
 
 
-def _cards(status: ModelStatus, limits: str) -> Html:
+def _cards(status: ModelStatus, content: dict[str, Any]) -> Html:
     champion: tuple[Child, Child] = ("none yet", "No version was released yet.")
     if status.champion is not None and status.champion_since is not None:
         by = f", by {status.champion_by}" if status.champion_by else ""
         champion = (f"version {status.champion}", ["since ", time_of(status.champion_since), by])
     quality: tuple[Child, Child] = ("not known", status.quality_unknown or "It is measured when labels are mature.")
     if status.quality is not None:
-        quality = (in_digits(status.quality.value), quality_words(status))
+        metric, levels = status.quality.metric, status.quality.levels
+        quality = (status.quality.figure, f"{metric}{'; ' if levels else ''}{quality_words(status, levels)}")
     look, turn = status.last_look, status.last_turn
     looked: tuple[Child, Child] = ("none yet", "everfit monitor looks at the newest window.")
     if look is not None:
@@ -92,13 +92,16 @@ def _cards(status: ModelStatus, limits: str) -> Html:
             anchor(spaced(turn.state), f"#turn-{turn.id}"),
             [time_of(turn.window.until), ": ", status.turn_summary],
         )
-    held = limits or "They are in the spec, and are shown after the next look."
+    left, held = content.get("left") or "", content.get("limits") or ""
+    limits: tuple[Child, Child] = (None, held or "They are in the spec, and are shown after the next look.")
+    if left and held.startswith(left):
+        limits = (left, held.removeprefix(left).lstrip())
     cards = [
         ("Champion", *champion),
         ("Live quality", *quality),
         ("Last look", *looked),
         ("Last turn", *turned),
-        ("Limits of automatic turns", None, held),
+        ("Limits of automatic turns", *limits),
     ]
     return tag(
         "section",
@@ -128,7 +131,7 @@ def _labels(status: ModelStatus) -> Html | None:
     words = [tag("p", text) for text in (look.label_delay, look.early and f"Early quality: {look.early}") if text]
     if not words:
         why = look.delay_unknown or "`columns.label_time` names the column of their time"
-        unknown = _code(f"How long labels take is not known: {why}.")
+        unknown = coded(f"How long labels take is not known: {why}.")
         words = [tag("p", unknown, class_="quiet")]
     heads = ["how long labels take", "now", "at training"]
     return tag("section", tag("h2", "Labels"), words, table(heads, look.delays) if look.delays else None)
@@ -181,8 +184,3 @@ def _footer(content: dict[str, Any]) -> Html:
             " says the same in a terminal.",
         ),
     )
-
-
-def _code(text: str) -> list[Child]:
-    """Return text with what is between backticks as code."""
-    return [tag("code", part) if place % 2 else part for place, part in enumerate(text.split("`"))]

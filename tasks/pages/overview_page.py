@@ -1,15 +1,16 @@
 """The page of all models as HTML that needs no network. Pure."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
-from everfit.tasks.core.figures import in_digits
+from everfit.tasks.core.figures import as_known
 from everfit.tasks.pages.elements import chip, time_of
 from everfit.tasks.pages.facts import ModelFacts
 from everfit.tasks.pages.markup import Child, Html, anchor, document, tag
 from everfit.tasks.pages.series import Series
 from everfit.tasks.pages.states import ORDER, STATES
-from everfit.tasks.pages.status import ModelStatus
+from everfit.tasks.pages.status import ModelStatus, late_from, late_words, moment
 
 _MONTH = timedelta(days=30)
 _HEADS = (
@@ -25,14 +26,14 @@ _HEADS = (
 """Key, name and first direction of each column."""
 
 
-def entry_of(status: ModelStatus, facts: ModelFacts, series: Series, limits: str) -> dict[str, Any]:
+def entry_of(status: ModelStatus, facts: ModelFacts, series: Series, content: dict[str, Any]) -> dict[str, Any]:
     """Return the row of a model.
 
     Args:
         status: The state of the model.
         facts: The rows of the ledger.
         series: All looks.
-        limits: The limits of automatic turns in words; empty if the spec is not known.
+        content: The page's data: `limits` and `left`.
     """
     recent = [turn for turn in facts.turns if turn.started_at > facts.until - _MONTH]
     quality = status.quality
@@ -51,7 +52,10 @@ def entry_of(status: ModelStatus, facts: ModelFacts, series: Series, limits: str
         "asks": [ask.what for ask in status.asks],
         "turns": len(recent),
         "seconds": round(sum(turn.seconds or 0.0 for turn in recent), 1),
-        "limits": limits,
+        "half": None if quality is None else quality.half,
+        "late_from": None if (late := late_from(facts.looks)) is None else late.isoformat(),
+        "limits": content["limits"],
+        "left": content["left"],
     }
 
 
@@ -61,8 +65,9 @@ def overview_page(content: dict[str, Any]) -> str:
     Args:
         content: Rows by model, and when they were written.
     """
-    rows = sorted(content["models"].items(), key=lambda row: (ORDER[row[1]["state"]], not row[1]["asks"], row[0]))
     written = datetime.fromisoformat(content["written_at"])
+    present = {name: _at(row, written) for name, row in content["models"].items()}
+    rows = sorted(present.items(), key=lambda row: (ORDER[row[1]["state"]], not row[1]["asks"], row[0]))
     body = [
         tag("a", "Skip to content", href="#main", class_="skip"),
         tag("header", tag("h1", "Models"), tag("p", _summary(rows), class_="lead")),
@@ -102,6 +107,14 @@ def small_line(values: list[float], expected: float | None = None) -> Html:
     )
     line = tag("polyline", points=points)
     return tag("svg", level, line, viewBox="0 0 100 24", class_="spark", aria_hidden="true", preserveAspectRatio="none")
+
+
+def _at(row: dict[str, Any], written: datetime) -> dict[str, Any]:
+    """Return a row as it is when the page is written: a model whose looks have stopped has written none since."""
+    late = row.get("late_from")
+    if late is None or written <= datetime.fromisoformat(late) or ORDER[row["state"]] < ORDER["late"]:
+        return row
+    return row | {"state": "late", "reason": late_words(datetime.fromisoformat(row["looked_at"]))}
 
 
 def _summary(rows: list[tuple[str, dict[str, Any]]]) -> str:
@@ -147,25 +160,35 @@ def _table(rows: list[tuple[str, dict[str, Any]]], written: datetime) -> Html:
 def _row(name: str, row: dict[str, Any], written: datetime) -> Html:
     quality: Child = "-"
     if row["value"] is not None:
-        expected = "" if row["expected"] is None else f", {in_digits(row['expected'])} expected"
-        figure = f"{row['metric']} {in_digits(row['value'])}{expected}"
-        quality = [small_line(row["spark"], row["expected"]), tag("span", figure)]
+        half = row.get("half")
+        band = "" if half is None else f" ± {as_known(half, half)}"
+        figure = f"{row['metric']} {as_known(row['value'], half)}{band}"
+        expected = None if row["expected"] is None else f"{as_known(row['expected'], half)} expected"
+        quality = [
+            small_line(row["spark"], row["expected"]),
+            tag("span", figure),
+            tag("span", expected) if expected else None,
+        ]
     since = row["champion_since"]
     days = (written - datetime.fromisoformat(since)).days if since else None
-    age: Child = "-" if days is None else [f"version {row['champion']}, ", f"{days:,} days" if days != 1 else "1 day"]
+    age: Child = "-"
+    if days is not None:
+        age = [tag("span", f"version {row['champion']}"), tag("span", "1 day" if days == 1 else f"{days:,} days")]
     behind = None if row["value"] is None or row["expected"] is None else row["value"] - row["expected"]
-    turns = f"{row['turns']}" + (f" ({row['seconds']:,.0f} s)" if row["turns"] else "")
-    budget = tag("span", row["limits"], class_="quiet small") if row["limits"] else None
+    turns = f"{row['turns']} in {_time(row['seconds'])}" if row["turns"] else "0"
+    left = f"{row['left']} left" if row.get("left") else ""
+    held = f"; {row['limits'].rpartition('; ')[2]}" if left and "cooldown until" in row["limits"] else ""
+    budget = tag("span", f"{left}{held}", class_="quiet small", title=row["limits"]) if left else None
     cells: list[tuple[str, Any, Child]] = [
         ("State", ORDER[row["state"]], chip(row["state"])),
         ("Live quality", row["value"] if behind is None else behind, quality),
-        ("Last look", row["looked_at"] or "", time_of(row["looked_at"]) if row["looked_at"] else "none yet"),
+        ("Last look", row["looked_at"] or "", _day_and_time(row["looked_at"]) if row["looked_at"] else "none yet"),
         ("Worst signal", row["reason"] if row["state"] != "fit" else "~", _signal(row)),
-        ("Waits", len(row["asks"]), [tag("div", ask) for ask in row["asks"][:3]] or "-"),
+        ("Waits", len(row["asks"]), [tag("div", ask, class_="clamp", title=ask) for ask in row["asks"][:3]] or "-"),
         ("Champion", -1 if days is None else days, age),
         ("Turns in 30 days", row["turns"], [turns, budget]),
     ]
-    first = tag("th", anchor(name, f"{name}/index.html"), scope="row", data_sort=name, data_label="Model")
+    first = tag("th", anchor(name, f"{quote(name)}/index.html"), scope="row", data_sort=name, data_label="Model")
     rest = [
         tag(
             "td",
@@ -177,6 +200,17 @@ def _row(name: str, row: dict[str, Any], written: datetime) -> Html:
         for label, key, value in cells
     ]
     return tag("tr", first, rest, data_state=row["state"])
+
+
+def _day_and_time(at: str) -> Html:
+    day, _, clock = moment(datetime.fromisoformat(at).astimezone(UTC)).partition(" ")
+    return tag("time", tag("span", day), " ", tag("span", clock), datetime=at)
+
+
+def _time(seconds: float) -> str:
+    """Return how long turns took."""
+    size, unit = (1, "s") if seconds < 120 else (60, "min") if seconds < 7_200 else (3_600, "h")
+    return f"{seconds / size:,.0f} {unit}"
 
 
 def _signal(row: dict[str, Any]) -> Child:

@@ -22,6 +22,7 @@ from everfit.tasks.ledger.releases import release_of
 from everfit.tasks.ledger.turn_rows import turn_of
 from everfit.tasks.monitoring.champion_at import PLACING
 from everfit.tasks.monitoring.triage_history import OUTCOME, TRIAGE
+from everfit.tasks.monitoring.worth import WORTH
 from everfit.tasks.pages.facts import ModelFacts, Reign, read_model_facts, reigns_of
 from everfit.tasks.pages.looks import LookSummary, look_of
 
@@ -75,6 +76,7 @@ class Period(Record):
         seen: The looks whose rows are in the report and that found something, oldest first.
         proven: The number of looks whose rows are in the report.
         signed: The signed links of the chain.
+        worth: The decisions that say what the loop was worth in each month that ended within the period, oldest first.
     """
 
     facts: ModelFacts
@@ -87,6 +89,7 @@ class Period(Record):
     seen: tuple[Decision, ...] = ()
     proven: int = 0
     signed: tuple[SignedLink, ...] = ()
+    worth: tuple[Decision, ...] = ()
 
     @property
     def turns(self) -> tuple[TurnStory, ...]:
@@ -119,6 +122,9 @@ def read_period(
     turns = {turn.id for turn in facts.turns if turn.window.until >= since} | released
     wanted = {entry.id for entry in (*facts.decisions, *facts.changes)}
     wanted |= {entry.id for entry in ledger.decisions.of(model, kind=SIGNATURE)}
+    first, newest = f"{since:%Y-%m}", f"{until:%Y-%m}"
+    worth = ledger.decisions.of(model, kind=WORTH)
+    wanted |= {entry.id for entry in worth if first <= str(entry.record.get("month")) <= newest}
     wanted |= {entry.id for turn in turns for entry in ledger.decisions.of(model, turn_id=turn)}
     looks = {look.until: look for look in _looks(ledger, model, since, until)}
     ordered = [look for _, look in sorted(looks.items())]
@@ -186,6 +192,7 @@ def period_of(content: PeriodContent) -> Period:
         looks=content.looks,
         seen=tuple(entry for entry in seen if entry.verdict != "healthy"),
         proven=len(seen),
+        worth=tuple(sorted((entry for entry in decisions if entry.kind == WORTH), key=_month)),
         signed=tuple(SignedLink.recall(entry.record) for entry in decisions if entry.kind == SIGNATURE),
     )
 
@@ -225,6 +232,10 @@ def _proven(looks: list[LookSummary]) -> set[str]:
 
 def _undone_within(entry: Release, content: PeriodContent) -> bool:
     return entry.state == "undone" and content.since <= entry.at <= content.until
+
+
+def _month(entry: Decision) -> str:
+    return str(entry.record.get("month"))
 
 
 def _version(turn: Turn) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from everfit.blocks.errors import EverfitError, LedgerError
 from everfit.tasks.pages.chart_text import chart_data
-from everfit.tasks.pages.elements import table
+from everfit.tasks.pages.elements import coded, table
 from everfit.tasks.pages.evidence import look_evidence, turn_evidence
 from everfit.tasks.pages.limit_charts import limits_section
 from everfit.tasks.pages.marks import marks_of
@@ -21,6 +21,7 @@ from everfit.tasks.pages.period_text import (
     people_rows,
     release_rows,
     risk_rows,
+    worth_table,
 )
 from everfit.tasks.pages.sections import decision_list, drift_map, event_list, timeline
 from everfit.tasks.pages.series import Series
@@ -28,6 +29,7 @@ from everfit.tasks.pages.states import STATES
 from everfit.tasks.pages.status import ModelStatus, status_of
 
 _DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
+_DECIDED = ["when", "what", "by", "why", "in the ledger"]
 _NO_LINKS = {"looks": "", "turns": "", "prefect": ""}
 
 
@@ -62,10 +64,14 @@ def period_page(content: PeriodContent) -> str:
             timeline(status, series, chart),
             limits_section(series),
             drift_map(series),
+            _worth(period),
             _rows(
-                "Decided by people and trials", ["when", "what", "by", "why", "in the ledger"], people_rows(period), ""
+                "Approvals, trials and outcomes",
+                _DECIDED,
+                people_rows(period),
+                "",
             ),
-            _rows("Releases", ["when", "what", "by", "why", "in the ledger"], release_rows(period), ""),
+            _rows("Releases", _DECIDED, release_rows(period), ""),
             _risk(period, content),
             _rows(
                 "Fairness and calibration at the gate",
@@ -155,6 +161,12 @@ def _rows(title: str, heads: list[str], rows: Rows, none: str) -> Html:
     return tag("section", tag("h2", title), content)
 
 
+def _worth(period: Period) -> Html:
+    words, heads, rows = worth_table(period)
+    content = table(heads, rows, label="Worth of the loop") if rows else None
+    return tag("section", tag("h2", "Worth of the loop"), tag("p", words), content)
+
+
 def _risk(period: Period, content: PeriodContent) -> Html:
     rows = risk_rows(period, content)
     heads = ["champion", "in the period", "risk at its release", "since then", "risk reassessed"]
@@ -186,8 +198,10 @@ def _proof(content: PeriodContent, period: Period) -> Html:
         parts.append(
             tag(
                 "p",
-                "No release is signed, so a verifier needs a link that was noted elsewhere (`--noted`), such as one "
-                "that `everfit verify` printed or a version's tag in MLflow.",
+                coded(
+                    "No release is signed, so a verifier needs a link that was noted elsewhere (`--noted`), such as "
+                    "one that `everfit verify` printed or a version's tag in MLflow."
+                ),
             )
         )
     if left:

@@ -9,6 +9,7 @@ from typing import Any
 from everfit.blocks.gating import LEVELS
 from everfit.tasks.core.figures import in_digits
 from everfit.tasks.ledger import Release, TurnStory
+from everfit.tasks.monitoring.worth import MonthWorth, worth_heads, worth_rows, worth_summary
 from everfit.tasks.pages.elements import spaced
 from everfit.tasks.pages.facts import Reign
 from everfit.tasks.pages.period import Period, PeriodContent
@@ -48,7 +49,7 @@ def figures_of(period: Period) -> list[tuple[str, str, str]]:
             f"{rollbacks} among them; {undone:,} were undone",
         ),
         (
-            "Decisions of people and trials",
+            "Approvals, trials and outcomes",
             f"{len(period.people):,}",
             _counts(entry.kind for entry in period.people) or "none",
         ),
@@ -60,7 +61,7 @@ def figures_of(period: Period) -> list[tuple[str, str, str]]:
 
 
 def people_rows(period: Period) -> Rows:
-    """Return what people and trials decided: when, what, by whom, why, and the row of the ledger."""
+    """Return what people and trials decided, and how turns came out: when, what, by whom, why, the ledger's row."""
     return [
         [
             _moment(entry.until or entry.at),
@@ -99,6 +100,16 @@ def fairness_rows(period: Period) -> Rows:
                 figures = [_figure(check.get("value")), _figure(check.get("bound"))]
                 rows.append([_moment(story.turn.window.until), name, *figures, result, f"turns/{story.turn.id}"])
     return rows
+
+
+def worth_table(period: Period) -> tuple[str, list[str], Rows]:
+    """Return what the loop was worth: one sentence, the heads, and a row for each month with its row of the ledger."""
+    months = [MonthWorth.recall(entry.record) for entry in period.worth]
+    if not months:
+        return worth_summary(months), [], []
+    places = [*(f"decisions/{entry.id}" for entry in period.worth), ""]
+    rows = [[*row, place] for row, place in zip(worth_rows(months), places, strict=False)]
+    return worth_summary(months), [*worth_heads(months), "in the ledger"], rows
 
 
 def incident_rows(period: Period) -> Rows:

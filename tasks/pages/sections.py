@@ -12,11 +12,11 @@ from everfit.tasks.pages.markup import Child, Html, anchor, tag
 from everfit.tasks.pages.series import Series
 from everfit.tasks.pages.status import ModelStatus
 
-_HINT = (
+_LETTERS = (
     "Above: T turn, R release, ↶ rollback, H champion set by hand, A approval, L trial on live traffic, O outcome of a "
-    "turn, ! incident; +2 stands for two more events. Drag to zoom, double-click for all. Keys on the chart: left and "
-    "right, + and -, 0 for all."
+    "turn, ! incident; +2 stands for two more events."
 )
+_HINT = "Drag to zoom, double-click for all. Keys on the chart: left and right, + and -, 0 for all."
 _EVENTS = 100
 """The newest events that are listed; the timeline shows all."""
 
@@ -64,7 +64,7 @@ def timeline(status: ModelStatus, series: Series, content: dict[str, Any]) -> Ht
             tag("output", id="readout", class_="readout"),
             tag("div", id="mark-text", class_="mark-text", hidden=True, aria_live="polite"),
             tag("figcaption", summary, id="timeline-text"),
-            tag("p", _HINT, class_="quiet"),
+            tag("p", _LETTERS, tag("span", f" {_HINT}", class_="on-screen"), class_="quiet"),
             tag(
                 "details",
                 tag("summary", "The timeline as a table"),
@@ -159,7 +159,9 @@ def event_list(marks: Sequence[dict[str, Any]]) -> Html:
     note = tag("p", f"{left:,} earlier ones are in page.json and in everfit history.", class_="quiet") if left else None
     heads = ["when", "event", "what", "why", "in the ledger"]
     named = tag("summary", f"The newest {len(rows)} of {len(marks):,} events")
-    return tag("section", tag("h2", "Events"), tag("details", named, table(heads, rows, "Events"), note))
+    return tag(
+        "section", tag("h2", "Events"), tag("details", named, table(heads, rows, "Events"), note, class_="events")
+    )
 
 
 def _decision(entry: dict[str, Any], links: Mapping[str, str]) -> Html:

@@ -10,6 +10,7 @@ ModelState = Literal[
     "data_broken",
     "waiting",
     "not_measured",
+    "late",
     "watched",
     "not_looked_at",
     "no_champion",
@@ -42,10 +43,17 @@ STATES: dict[ModelState, StateDeclaration] = {
         label="data broken", tone="bad", meaning="the last look found data that nothing may be trained on"
     ),
     "waiting": StateDeclaration(
-        label="waiting for a person", tone="care", meaning="a challenger waits for approval, or triage needs a decision"
+        label="waiting for a person",
+        tone="care",
+        meaning="a challenger waits for approval, triage needs a decision, or an incident is open",
     ),
     "not_measured": StateDeclaration(
         label="not measured", tone="care", meaning="a measurement of the last look failed, so nothing is known"
+    ),
+    "late": StateDeclaration(
+        label="not looked at lately",
+        tone="care",
+        meaning="no look has come for more than three times as long as looks usually are apart",
     ),
     "watched": StateDeclaration(
         label="watched", tone="care", meaning="the last look found something unusual, but no loss that counts"

@@ -1,10 +1,14 @@
 """The state of a model at a moment, from frozen facts. Pure."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import median_low
 
 from pydantic import AwareDatetime, Field
 
-from everfit.blocks.policy import format_duration
+from everfit.blocks.policy import duration_in_words
+from everfit.tasks.core.figures import as_known
 from everfit.tasks.core.records import Record
 from everfit.tasks.ledger.model_names import RETIREMENT
 from everfit.tasks.ledger.records import AWAITING_APPROVAL, FAILED, ON_TRIAL, RUNNING, Turn
@@ -18,6 +22,10 @@ from everfit.tasks.turns.turn_record import HEADLINES
 
 SERVICE_CHECK = "run service-check"
 """The subject of the incident of a champion that isn't served."""
+_FEWEST, _RECENT = 4, 20
+"""The looks that tell how far looks are apart: at least, and at most the newest."""
+_LATE, _LEAST = 3, timedelta(minutes=10)
+"""So many times as far apart, and at least three times this long, the next look is late."""
 _ACTIVE = (RUNNING, AWAITING_APPROVAL, ON_TRIAL)
 
 
@@ -43,12 +51,26 @@ class Quality(Record):
     sentence: str = ""
 
     @property
+    def half(self) -> float | None:
+        """Half the width of the interval; None if that is not known."""
+        return None if self.low is None else self.value - self.low
+
+    @property
+    def figure(self) -> str:
+        """The value with its interval, with as many digits as are known."""
+        return f"{as_known(self.value, self.half)}{'' if self.half is None else f' ± {as_known(self.half, self.half)}'}"
+
+    @property
+    def levels(self) -> str:
+        """The levels that it is compared with."""
+        expected = "" if self.expected is None else f"{as_known(self.expected, self.half)} expected"
+        bound = "" if self.bound is None else f"{as_known(self.bound, self.half)} at worst"
+        return ", ".join(filter(None, (expected, bound)))
+
+    @property
     def summary(self) -> str:
         """The figures in a few words."""
-        band = "" if self.low is None else f" ± {self.value - self.low:.2g}"
-        expected = "" if self.expected is None else f"; {self.expected:.4g} expected"
-        bound = "" if self.bound is None else f", {self.bound:.4g} at worst"
-        return f"{self.metric} {self.value:.4g}{band}{expected}{bound}"
+        return "; ".join(filter(None, (f"{self.metric} {self.figure}", self.levels)))
 
 
 class Limits(Record):
@@ -67,12 +89,19 @@ class Limits(Record):
     per: str
 
     @property
+    def left(self) -> str:
+        """The turns that are left, of how many."""
+        return f"{max(self.budget - self.spent, 0)} of {self.budget}"
+
+    @property
+    def cooldown(self) -> str:
+        """Until when the next turn must wait, in words."""
+        return "no cooldown" if self.cooldown_until is None else f"cooldown until {moment(self.cooldown_until)}"
+
+    @property
     def summary(self) -> str:
         """The limits in one sentence."""
-        left = f"{max(self.budget - self.spent, 0)} of {self.budget} automatic turns in {self.per} are left"
-        if self.cooldown_until is None:
-            return f"{left}; no cooldown"
-        return f"{left}; cooldown until {moment(self.cooldown_until)}"
+        return f"{self.left} automatic turns in {self.per} are left; {self.cooldown}"
 
 
 class ModelStatus(Record):
@@ -172,6 +201,32 @@ def turn_in_words(turn: Turn) -> str:
     return f"{headline}: {turn.reasons[0]}" if turn.reasons else headline
 
 
+def late_from(looks: Sequence[LookSummary]) -> datetime | None:
+    """Return the moment from which the next look is late; None if there are too few to say how far they are apart.
+
+    By the time of the windows or by the clock, whichever is longer: history that is lived through again has months
+    between its windows and seconds between its looks.
+
+    Args:
+        looks: The newest looks, oldest first.
+    """
+    if len(looks) < _FEWEST:
+        return None
+    pairs = list(pairwise(looks[-_RECENT:]))
+    windows = median_low(later.until - earlier.until for earlier, later in pairs)
+    clock = median_low(abs(later.at - earlier.at) for earlier, later in pairs)
+    return max(looks[-1].until, looks[-1].at) + _LATE * max(windows, clock, _LEAST)
+
+
+def late_words(last: datetime) -> str:
+    """Return that no look has come for long.
+
+    Args:
+        last: The end of the newest window.
+    """
+    return f"the last look is of {moment(last)}, and the next ones have not come"
+
+
 def moment(at: datetime) -> str:
     """Return a moment for people, in UTC."""
     return f"{at:%Y-%m-%d %H:%M} UTC"
@@ -201,8 +256,10 @@ def _state(
         found.append(("not_served", problem))
     if last is not None:
         found.append(_by_look(last))
-    if approval is not None:
-        found.append(("waiting", f"{approval.what}: {approval.reason}"))
+        if facts.until > (late_from(facts.looks) or facts.until):
+            found.append(("late", late_words(facts.looks[-1].until)))
+    if ask := approval or next((ask for ask in asks if ask.incident), None):
+        found.append(("waiting", ": ".join(filter(None, (ask.what, ask.reason)))))
     if not found:
         return "not_looked_at", f"version {reign.version} was released at {moment(reign.since)}"
     return min(found, key=lambda one: ORDER[one[0]])
@@ -247,7 +304,7 @@ def _limits(facts: ModelFacts) -> Limits | None:
         cooldown_until=end if end is not None and end > facts.until else None,
         spent=len(spent_turns(past, facts.until, facts.policy)),
         budget=budget.turns,
-        per=format_duration(budget.per),
+        per=duration_in_words(budget.per),
     )
 
 

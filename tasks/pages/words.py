@@ -59,14 +59,20 @@ def overview_lines(every: Sequence[ModelStatus]) -> list[str]:
     return lines
 
 
-def quality_words(found: ModelStatus) -> str:
-    """Return live quality against the expected one, or why it is not known."""
+def quality_words(found: ModelStatus, figures: str | None = None) -> str:
+    """Return live quality against the expected one, or why it is not known.
+
+    Args:
+        found: The state.
+        figures: The words for the figures; by default all of them.
+    """
     quality = found.quality
     if quality is None:
         return f"not known: {found.quality_unknown}" if found.quality_unknown else "not known yet"
     earlier = "" if found.last_look is None or found.last_look.until == quality.until else ", an earlier look"
     unknown = f"; not known now: {found.quality_unknown}" if found.quality_unknown else ""
-    return f"{quality.summary} (window to {moment(quality.until)}{earlier}){unknown}"
+    said = quality.summary if figures is None else figures
+    return f"{said} (window to {moment(quality.until)}{earlier}){unknown}"
 
 
 def shortened(text: str, width: int) -> str:
@@ -95,8 +101,10 @@ def _line(found: ModelStatus) -> str:
     figures = "" if quality is None else quality.summary
     when = "" if look is None else f"looked at {_age(found.until, look.until)}"
     waits = f"{len(found.asks)} for a person" if found.asks else ""
-    why = found.reason if found.state != "fit" else ""
-    return "; ".join(filter(None, (champion, figures, waits, when, why)))
+    if found.state == "fit":
+        return "; ".join(filter(None, (figures, waits, when, champion)))
+    why = found.reason or found.next.replace("`", "")
+    return "; ".join(filter(None, (waits, why, figures, when, champion)))
 
 
 def _age(now: datetime, then: datetime) -> str:

@@ -89,6 +89,7 @@ def write_model(
     status = status_of(facts)
     content |= {
         "limits": (before or {}).get("limits", "") if status.limits is None else status.limits.summary,
+        "left": (before or {}).get("left", "") if status.limits is None else status.limits.left,
         "format": _PAGE_FORMAT,
         "model": model,
         "written_at": facts.until.isoformat(),
@@ -102,7 +103,7 @@ def write_model(
     workspace.write(_file(workspace, model, "page.json"), _bytes(content))
     page = model_page(status, content, series, read_columns(workspace, model), _stories(workspace, model))
     workspace.write(_file(workspace, model, "index.html"), page.encode())
-    return entry_of(status, facts, series, content["limits"])
+    return entry_of(status, facts, series, content)
 
 
 def write_overview(ledger: Ledger, workspace: Workspace, entries: dict[str, Content], *, afresh: bool = False) -> None:

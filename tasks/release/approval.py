@@ -13,6 +13,8 @@ from everfit.tasks.ledger.records import Decision
 
 APPROVAL, VOTE = "approval", "approval-vote"
 """Kinds of these decisions in the ledger: the outcome of a request, and one of several people's approvals."""
+APPROVAL_SUBJECT = "approval "
+"""The beginning of the subject of a request's incident; the turn's id follows."""
 
 ApprovalAnswer = Literal["approve", "decline"]
 """The answers that a person can give."""

@@ -5,11 +5,9 @@ from datetime import datetime
 
 from everfit.tasks.incidents.alert import Alert
 from everfit.tasks.incidents.recording import follow_up
-from everfit.tasks.release.approval import ApprovalRequest
+from everfit.tasks.release.approval import APPROVAL_SUBJECT, ApprovalRequest
 from everfit.tasks.turns.context import Context
 from everfit.tasks.turns.turn_record import AWAITING_APPROVAL
-
-_SUBJECT = "approval "
 
 
 def ask_people(context: Context, request: ApprovalRequest, links: Mapping[str, str], now: datetime) -> None:
@@ -22,7 +20,7 @@ def ask_people(context: Context, request: ApprovalRequest, links: Mapping[str, s
         now: The present.
     """
     alert = Alert(
-        subject=f"{_SUBJECT}{request.turn_id}",
+        subject=f"{APPROVAL_SUBJECT}{request.turn_id}",
         severity="warning",
         what=f"version {request.version} waits for approval",
         signature=request.turn_id,
@@ -44,9 +42,9 @@ def follow_requests(context: Context, now: datetime) -> None:
         now: The present.
     """
     for incident in context.ledger.incidents.open(context.spec.name):
-        if not incident.subject.startswith(_SUBJECT):
+        if not incident.subject.startswith(APPROVAL_SUBJECT):
             continue
-        turn = context.ledger.turns.get(incident.subject.removeprefix(_SUBJECT))
+        turn = context.ledger.turns.get(incident.subject.removeprefix(APPROVAL_SUBJECT))
         key = f"{turn.state} at {now.isoformat()}"
         if turn.state == AWAITING_APPROVAL:
             follow_up(context, incident.subject, Alert.recall(incident.alert), key=key, at=now)

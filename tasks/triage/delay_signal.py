@@ -16,6 +16,8 @@ _LATE = 0.01
 """At least this share of the labels must have been seen to come after a maturity that is too short."""
 _SHORTER = 0.75
 """A maturity of which labels surely need less than this share waits without need."""
+HOURS_BELOW = 2
+"""Shorter delays than this many days are given in hours."""
 
 
 def _is_none(value: object) -> bool:
@@ -94,8 +96,7 @@ class DelaySignal(Area):
     @property
     def warning(self) -> str:
         """The sentence about a maturity that does not fit; empty if it does."""
-        known = f"99 % of the labels are known after {self.days or 0:.3g} days ({self.lower or 0:.3g} to "
-        known += f"{self.upper or 0:.3g}), and the maturity is {format_duration(self.maturity or _NONE)}"
+        known = f"{self._known()}, and the maturity is {format_duration(self.maturity or _NONE)}"
         advice = f"set `maturity: {self.proposal}d`"
         if self.too_short:
             return (
@@ -115,10 +116,16 @@ class DelaySignal(Area):
         estimated = ", estimated beyond the time that rows were followed for" if self.beyond else ""
         newer = "; labels of newer rows take another time than before" if self.changed else ""
         return (
-            f"99 % of the labels are known after {self.days or 0:.3g} days ({self.lower or 0:.3g} to "
-            f"{self.upper or 0:.3g}{estimated}); the maturity is {format_duration(self.maturity or _NONE)}; "
+            f"{self._known(estimated)}; the maturity is {format_duration(self.maturity or _NONE)}; "
             f"{self.coverage or 0:.1%} of the rows get a label{newer}{slow}"
         )
+
+    def _known(self, note: str = "") -> str:
+        """Return after which time labels are known, with its interval; in hours if that is short."""
+        days = self.days or 0.0
+        size, unit = (24, "hours") if days < HOURS_BELOW else (1, "days")
+        low, high = (size * (end or 0.0) for end in (self.lower, self.upper))
+        return f"99 % of the labels are known after {size * days:.3g} {unit} ({low:.3g} to {high:.3g}{note})"
 
     @property
     def concerns(self) -> tuple[str, ...]:

@@ -21,6 +21,8 @@ from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.model_names import known_models
 from everfit.tasks.monitoring.window_columns import WindowColumns
 from everfit.tasks.pages.facts import read_model_facts
+from everfit.tasks.pages.period import read_period
+from everfit.tasks.pages.period_page import period_page
 from everfit.tasks.pages.status import status_of
 from everfit.tasks.pages.writing import write_model, write_overview
 from everfit.tasks.statistics.distributions import Bar, ColumnDistribution
@@ -70,6 +72,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ledger, Path]:
     Life(ledger, "rents").champion(1, SPRING)
     entries = {name: write_model(ledger, workspace, name) for name in known_models(ledger)}
     write_overview(ledger, workspace, entries)
+    content = read_period(ledger, "cabs", SPRING, SPRING + 60 * DAY, now=SPRING + 60 * DAY, version="1.2.3")
+    workspace.write(workspace.file("pages", "report.html"), period_page(content).encode())
     return ledger, folder / "pages"
 
 
@@ -146,7 +150,7 @@ def test_the_page_of_all_says_what_the_ledger_says_and_sorts_and_filters(
         row = page.get_by_role("row").filter(has=page.get_by_role("link", name=name, exact=True))
         assert row.locator(".chip").inner_text() == found.declaration.label
     names = page.locator("tbody th").all_inner_texts
-    assert names() == ["flights", "cabs", "fraud", "rents", "parcels", "bikes"]
+    assert names() == ["flights", "cabs", "fraud", "bikes", "rents", "parcels"]
     page.get_by_role("button", name="Model").click()
     assert names() == sorted(names())
     page.get_by_role("button", name="Model").click()
@@ -154,18 +158,21 @@ def test_the_page_of_all_says_what_the_ledger_says_and_sorts_and_filters(
     page.get_by_label("Filter").fill("cab")
     assert page.locator("tbody tr:visible").count() == 1
     page.get_by_label("Filter").fill("")
-    page.get_by_label("State").select_option(label="fit")
+    page.get_by_label("State").select_option(label="not looked at lately")
     assert page.locator("tbody tr:visible th").all_inner_texts() == ["bikes"]
     page.get_by_role("link", name="bikes").click()
     page.wait_for_url("**/bikes/index.html")
-    assert page.get_by_role("heading", level=1).inner_text().split() == ["bikes", "fit"]
+    assert page.get_by_role("heading", level=1).inner_text().split() == ["bikes", "not", "looked", "at", "lately"]
 
 
 @pytest.mark.parametrize(
     ("path", "width", "scheme"),
     [
         ("index.html", 360, "dark"),
+        ("index.html", 800, "light"),
+        ("index.html", 1024, "light"),
         ("index.html", 1920, "light"),
+        ("report.html", 360, "dark"),
         ("flights/index.html", 360, "light"),
         ("flights/index.html", 1920, "dark"),
         ("rents/index.html", 360, "dark"),
@@ -178,7 +185,9 @@ def test_a_page_fits_and_has_landmarks(opened: Callable[..., Any], path: str, wi
     for role in ("main", "banner", "contentinfo"):
         assert page.get_by_role(role).count() == 1
     assert page.evaluate("document.querySelectorAll('h1').length") == 1
-    assert page.evaluate("document.querySelectorAll('canvas').length > 0") is ("flights" in path)
+    assert page.evaluate("document.querySelectorAll('canvas').length > 0") is (
+        path in {"flights/index.html", "report.html"}
+    )
     background = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (int(background[4:].split(",")[0]) > 128) is (scheme == "light")
 
@@ -244,6 +253,9 @@ def test_hostile_texts_are_shown_as_they_are(opened: Callable[..., Any]) -> None
 def test_marks_that_turn_text_around_and_broken_characters_are_signs(opened: Callable[..., Any]) -> None:
     page = opened("cabs/index.html")
 
+    assert (
+        page.locator("#marks button").first.get_attribute("aria-label").startswith("2 events from 2024-03-01 00:00 UTC")
+    )
     for button in page.locator("#marks button").all():
         button.click()
         if "Kept" in (text := page.locator("#mark-text").inner_text()):
@@ -259,7 +271,7 @@ def test_the_timeline_is_used_by_keyboard_and_zooms(opened: Callable[..., Any]) 
 
     chart.focus()
     page.keyboard.press("End")
-    assert readout.inner_text().startswith("2026-03-03 00:00 UTC: roc_auc 0.6 (0.577 to 0.624), 0.75 expected")
+    assert readout.inner_text().startswith("2026-03-03 00:00 UTC: roc_auc 0.600 (0.576 to 0.624), 0.750 expected")
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
     assert readout.inner_text().startswith("2026-02-28 19:00 UTC: roc_auc 0.7")
@@ -319,12 +331,40 @@ def test_fairness_and_slices_are_drawn_and_said(opened: Callable[..., Any]) -> N
     page.go_back()
 
 
-def test_a_page_prints_on_a4(opened: Callable[..., Any]) -> None:
-    page = opened("bikes/index.html")
+def test_a_row_of_long_texts_is_read_from_above_on_a_phone(opened: Callable[..., Any]) -> None:
+    page = opened("report.html", width=360)
 
+    cell = page.locator("table.stacked td").filter(has_text="quality was lost in").first
+    assert cell.bounding_box()["width"] > 250
+    assert cell.evaluate("one => getComputedStyle(one, '::before').content") == '"since then"'
+    figure = page.locator(".figure-cell").first
+    assert figure.evaluate("one => getComputedStyle(one).whiteSpace") == "nowrap"
+
+
+def test_a_page_prints_on_a4(opened: Callable[..., Any]) -> None:
+    page = opened("bikes/index.html", width=1440, color_scheme="dark")
+    dark = page.locator("#timeline canvas").bounding_box()["width"]
+    page.evaluate(
+        """addEventListener("beforeprint", () => {
+            window.paper = {
+                widths: [...document.querySelectorAll("canvas")].map((one) => one.parentElement.clientWidth),
+                line: getComputedStyle(document.documentElement).getPropertyValue("--live").trim(),
+                open: document.querySelectorAll("details.decision[open], details.events[open]").length,
+            };
+        })"""
+    )
+
+    assert page.pdf(format="A4").startswith(b"%PDF")
+
+    paper = page.evaluate("window.paper")
+    assert max(paper["widths"]) <= 182 / 25.4 * 96  # A4 without its margins
+    assert paper["line"] == "#0b6b75"  # on white, whatever the screen's colours are
+    assert paper["open"] == 4
+    assert page.locator("#timeline canvas").bounding_box()["width"] == dark
+    assert page.locator("details[open]").count() == 0
     page.emulate_media(media="print")
     assert not page.locator(".buttons").first.is_visible()
-    assert page.pdf(format="A4").startswith(b"%PDF")
+    assert page.locator("#marks button").first.is_visible()
 
 
 def test_pages_in_a_bucket_are_opened_from_it(

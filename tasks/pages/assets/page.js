@@ -16,6 +16,12 @@
   };
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const number = (value) => value == null ? "-" : Number(value.toPrecision(4)).toLocaleString("en");
+  // With as many digits as an interval leaves certain.
+  const certain = (value, half) => {
+    if (value == null || !(half > 0)) return number(value);
+    const digits = Math.min(Math.max(1 - Math.floor(Math.log10(half)), 0), 6);
+    return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  };
   const share = (value) => value == null ? "-" : `${Number((100 * value).toPrecision(3))} %`;
   const date = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ") + " UTC";
   // Marks that reverse the direction of what follows, and control characters: the page shows none of them elsewhere.
@@ -37,16 +43,20 @@
   let charts = [], shown = null;
 
   const first = times[0], last = times[times.length - 1];
+  // All of its life: what happened before the first look and after the last one, too.
   const whole = () => {
-    const pad = Math.max((last - first) * 0.01, 43200);
-    return { min: first - pad, max: last + pad };
+    let from = first, to = last;
+    for (const [minute] of [...data.marks, ...data.reigns]) { from = Math.min(from, minute * 60); to = Math.max(to, minute * 60); }
+    const pad = Math.max((to - from) * 0.01, 43200);
+    return { min: from - pad, max: to + pad };
   };
   const describe = (at) => {
     if (at == null) return "";
-    const band = low[at] == null ? "" : ` (${number(low[at])} to ${number(high[at])})`;
-    const live = value[at] == null ? "quality not known" : `${data.metric} ${number(value[at])}${band}`;
+    const figure = (one) => certain(one, error[at] == null ? null : 1.96 * error[at]);
+    const band = low[at] == null ? "" : ` (${figure(low[at])} to ${figure(high[at])})`;
+    const live = value[at] == null ? "quality not known" : `${data.metric} ${figure(value[at])}${band}`;
     const guess = value[at] == null && estimate[at] != null ? `, ${number(estimate[at])} estimated` : "";
-    const level = expected[at] == null ? "" : `, ${number(expected[at])} expected, ${number(bound[at])} at worst`;
+    const level = expected[at] == null ? "" : `, ${figure(expected[at])} expected, ${figure(bound[at])} at worst`;
     const version = champion[at] == null ? "" : `; version ${champion[at]}`;
     return `${date(times[at])}: ${live}${guess}${level}${version}; ${String(verdict[at]).replace("_", " ")}`;
   };
@@ -109,10 +119,20 @@
     },
   };
 
-  const axes = (format, size) => {
+  // Step between two labels in seconds, the label, and what is below it where the year or the day is new.
+  const day = "\n{D} {MMM} {YYYY}", clock = ["{HH}:{mm}", day, null, "\n{D} {MMM}", null, null, null, 1];
+  const dates = [
+    [31536000, "{YYYY}", null, null, null, null, null, null, 1],
+    [2419200, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+    [86400, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+    [3600, ...clock], [60, ...clock],
+  ];
+  const axes = (format, size, space = 70) => {
     const line = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 }, font: "11px system-ui, sans-serif" };
-    return [{ ...line, space: 70 }, { ...line, size, values: (_, marks) => marks.map(format) }];
+    return [{ ...line, space, values: dates }, { ...line, size, values: (_, marks) => marks.map(format) }];
   };
+  // A level holds for all of a champion's looks, so it steps where the champion changes.
+  const steps = uPlot.paths.stepped({ align: -1 });
   const sync = uPlot.sync("looks");
   // A line that hardly moves, or a single look, gets a tenth of its level as room, and a share none beyond 0 and 1.
   const room = (form) => (_, min, max) => {
@@ -137,6 +157,7 @@
   const reset = () => { const all = whole(); zoom(all.min, all.max); press(0); };
   const press = (days) => document.querySelectorAll("[data-days]").forEach((one) => one.setAttribute("aria-pressed", Number(one.dataset.days) === days));
 
+  const onPaper = () => "printed" in document.documentElement.dataset;
   const draw = () => {
     if (!box || !times.length) return;
     charts.forEach((chart) => chart.destroy());
@@ -145,7 +166,7 @@
     shown = null;
     const live = colour("--live"), few = times.length < 60;
     const options = {
-      ...common(box.clientWidth, Math.max(260, Math.min(380, innerHeight * 0.45))),
+      ...common(box.clientWidth, onPaper() ? 250 : Math.max(260, Math.min(380, innerHeight * 0.45))),
       plugins: [reigns], axes: axes(number, 56),
       bands: [{ series: [3, 2], fill: colour("--band") }],
       series: [
@@ -153,8 +174,8 @@
         { label: "live", stroke: live, width: 2, spanGaps: true, points: { show: few, size: 5 } },
         { label: "low", stroke: "transparent", points: { show: false } },
         { label: "high", stroke: "transparent", points: { show: false } },
-        { label: "expected", stroke: colour("--expected"), width: 1.5, dash: [6, 4], points: { show: false } },
-        { label: "bound", stroke: colour("--bound"), width: 1.5, dash: [2, 3], points: { show: false } },
+        { label: "expected", stroke: colour("--expected"), width: 1.5, dash: [6, 4], points: { show: false }, paths: steps },
+        { label: "bound", stroke: colour("--bound"), width: 1.5, dash: [2, 3], points: { show: false }, paths: steps },
         { label: "estimate", stroke: colour("--estimate"), width: 1.5, points: { show: few, size: 4 } },
       ],
       hooks: {
@@ -174,7 +195,7 @@
       figure.append(element("h3", label), space, element("figcaption", `${newest} at the end, from ${format(least)} to ${format(most)}`));
       panels.append(figure);
       charts.push(new uPlot({
-        ...common(space.clientWidth, 130, form), axes: axes(format, 56),
+        ...common(space.clientWidth, 130, form), axes: axes(format, 56, 48),
         series: [{}, { label, stroke: live, width: 1.5, spanGaps: true, points: { show: few, size: 4 } }],
         hooks: { setScale: [(chart, key) => { if (key === "x") follow(chart); }] },
       }, [times, values], space));
@@ -194,15 +215,15 @@
       space.append(figure);
       const points = { show: false };
       charts.push(new uPlot({
-        ...common(box.clientWidth, 150), axes: axes(number, 56),
+        ...common(box.clientWidth, 150), axes: axes(number, 56, 48),
         bands: [{ series: [3, 2], fill: colour("--band") }],
         series: [
           {},
           { label, stroke: colour("--live"), width: 1.5, spanGaps: true, points: { show: few, size: 4 } },
           { label: "low", stroke: "transparent", points, spanGaps: true },
           { label: "high", stroke: "transparent", points, spanGaps: true },
-          { label: "expected", stroke: colour("--expected"), width: 1.5, dash: [6, 4], points, spanGaps: true },
-          { label: "bound", stroke: colour("--bound"), width: 1.5, dash: [2, 3], points, spanGaps: true },
+          { label: "expected", stroke: colour("--expected"), width: 1.5, dash: [6, 4], points, spanGaps: true, paths: steps },
+          { label: "bound", stroke: colour("--bound"), width: 1.5, dash: [2, 3], points, spanGaps: true, paths: steps },
         ],
         hooks: { setScale: [(chart, key) => { if (key === "x") follow(chart); }] },
       }, [at, parts.value, parts.low, parts.high, filled(parts.expected, at.length), filled(parts.bound, at.length)], box));
@@ -227,7 +248,8 @@
     const span = shown || whole();
     const inside = [];
     days.forEach((day, at) => { if ((day + 1) * DAY > span.min && day * DAY < span.max) inside.push(at); });
-    const room = heat.clientWidth - 160, most = Math.max(8, Math.min(60, Math.floor(room / 16)));
+    const names = Math.min(160, 0.45 * heat.clientWidth, 12 + 7 * Math.max(...data.heat.map(([name]) => name.length)));
+    const room = heat.clientWidth - names, most = Math.max(8, Math.min(60, Math.floor(room / 16)));
     const step = Math.max(1, Math.ceil(inside.length / most)), bins = [];
     for (let at = 0; at < inside.length; at += step) bins.push(inside.slice(at, at + step));
     const wide = Math.max(15, Math.min(56, Math.floor(room / bins.length) - 1)), every = Math.ceil(92 / (wide + 1));
@@ -291,7 +313,22 @@
     if (wanted && wanted.tagName === "DETAILS") wanted.open = true;
   };
   addEventListener("hashchange", openAddressed);
-  addEventListener("beforeprint", () => document.querySelectorAll("details.decision").forEach((one, at) => { if (at < 3) one.open = true; }));
+  // On paper: light, as wide as A4, the newest decisions and all events open, as it was afterwards.
+  let opened = [];
+  addEventListener("beforeprint", () => {
+    const wanted = [...[...document.querySelectorAll("details.decision")].slice(0, 3), ...document.querySelectorAll("details.events")];
+    opened = wanted.filter((one) => !one.open);
+    opened.forEach((one) => { one.open = true; });
+    document.documentElement.dataset.printed = "yes";
+    draw();
+    drawHeat();
+  });
+  addEventListener("afterprint", () => {
+    opened.forEach((one) => { one.open = false; });
+    delete document.documentElement.dataset.printed;
+    draw();
+    drawHeat();
+  });
   let waiting, width = innerWidth;
   addEventListener("resize", () => {
     if (innerWidth === width) return;

@@ -13,6 +13,7 @@ from everfit.blocks.errors import EverfitError
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.chain_check import newest_link
 from everfit.tasks.ledger.chain_proof import ChainProof, _packed, _unpacked
+from everfit.tasks.monitoring.worth import WORTH, MonthGain, MonthWorth
 from everfit.tasks.pages.period import PeriodContent, period_of, read_period
 from everfit.tasks.pages.period_check import check_report
 from everfit.tasks.pages.period_page import period_page, report_content
@@ -62,6 +63,22 @@ def test_a_report_says_what_the_ledger_says(ledger: Ledger) -> None:
     assert "rolled back: it was worse" in page
     assert "<script>window.evil" not in page
     assert period_page(report_content(page)) == page
+
+
+def test_a_report_says_what_the_loop_was_worth(ledger: Ledger) -> None:
+    lived(ledger)
+    assert "what the loop has been worth is not known" in period_page(report(ledger))
+    for month, gain in (("2024-02", 0.5), ("2024-03", 0.04)):
+        alone = MonthGain(rows=900, gain=gain, standard_error=0.01)
+        worth = MonthWorth(month=month, metric="roc_auc", rows=900, alone=alone, turns=2)
+        ledger.decisions.record(f"1/worth/{month}", model="flights", kind=WORTH, verdict=worth.verdict, record=worth)
+
+    page = period_page(report(ledger))
+
+    assert "2024-03: +0.0400 roc_auc over the first model left alone" in page
+    assert "decisions/1/worth/2024-03" in page
+    assert "2024-02" not in page
+    assert checked(page) == ()
 
 
 def test_risk_goes_up_with_what_happened(ledger: Ledger) -> None:

@@ -10,6 +10,7 @@ from support.triage import broken
 from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.records import Decision
+from everfit.tasks.ledger.schema import decisions
 from everfit.tasks.pages.facts import read_model_facts
 from everfit.tasks.pages.looks import look_of
 from everfit.tasks.pages.status import ModelStatus, status_of
@@ -58,7 +59,7 @@ def test_a_healthy_look_makes_it_fit_with_quality_and_interval(life: Life) -> No
     assert (result.quality.value, result.quality.expected) == (0.74, 0.75)
     assert (result.quality.low, result.quality.high) == pytest.approx((0.74 - 1.96 * 0.012, 0.74 + 1.96 * 0.012))
     assert result.quality.bound == pytest.approx(0.725)
-    assert result.quality.summary == "roc_auc 0.74 ± 0.024; 0.75 expected, 0.725 at worst"
+    assert result.quality.summary == "roc_auc 0.740 ± 0.024; 0.750 expected, 0.725 at worst"
 
 
 @pytest.mark.parametrize(
@@ -124,6 +125,42 @@ def test_an_open_incident_waits_for_a_person_and_says_who_looks_after_it(life: L
     assert state(life, days=41).asks[0].seen_by == ""
 
 
+def test_an_open_incident_is_no_health_whatever_the_last_look_found(life: Life) -> None:
+    life.look(SPRING + DAY, measured(0.75))
+    life.incident(SPRING + DAY, subject="run monitoring")
+
+    result = state(life)
+
+    assert (result.state, result.reason) == ("waiting", "critical: a person is needed: no rows came")
+
+
+def test_a_request_for_approval_and_its_incident_are_one_thing_to_do(life: Life) -> None:
+    turn = life.approval_asked(SPRING + DAY)
+    alert = {"what": "version 2 waits for approval", "page": "https://prefect.example/artifacts/1"}
+    life.incident(SPRING + DAY, f"approval {turn}", alert=alert, seen_by="Ada", seen_until=SPRING + 40 * DAY)
+
+    (ask,) = state(life).asks
+
+    assert (ask.what, ask.page, ask.seen_by) == ("approve or decline version 2", alert["page"], "Ada")
+
+
+@pytest.mark.parametrize(("days", "expected"), [(12.9, "fit"), (13.1, "late")])
+def test_a_model_whose_looks_have_stopped_is_late(life: Life, days: float, expected: str) -> None:
+    for day in range(1, 11):
+        life.look(SPRING + day * DAY, measured(0.75))
+
+    assert state(life, days=days).state == expected
+
+
+def test_history_that_was_lived_through_in_minutes_is_not_late(life: Life) -> None:
+    for month in range(1, 5):
+        row = life.look_row(SPRING + 30 * month * DAY, measured(0.75))
+        life._insert(decisions, row | {"at": SPRING + 500 * DAY + timedelta(minutes=month)})
+
+    assert state(life, days=585).state == "fit"
+    assert state(life, days=595).state == "late"
+
+
 @pytest.mark.parametrize("where", ["release", "incident"])
 def test_a_champion_that_no_service_confirmed_is_not_served(ledger: Ledger, where: str) -> None:
     life = Life(ledger)
@@ -142,7 +179,7 @@ def test_the_limits_say_what_is_left(life: Life) -> None:
     result = state(life, days=11, policy=policy)
 
     assert result.limits is not None
-    assert result.limits.summary == "2 of 3 automatic turns in 30d are left; cooldown until 2024-03-13 00:00 UTC"
+    assert result.limits.summary == "2 of 3 automatic turns in 30 days are left; cooldown until 2024-03-13 00:00 UTC"
     later = state(life, days=13, policy=policy)
     assert later.limits is not None
     assert later.limits.summary.endswith("; no cooldown")
@@ -160,7 +197,10 @@ def test_what_is_wrong_comes_first_in_one_line_each(ledger: Ledger) -> None:
     lines = overview_lines(every)
 
     assert [line.split()[0] for line in lines] == ["cabs", "apples", "bikes"]
-    assert lines[0].startswith("cabs    losing quality  version 1; roc_auc 0.6 ± 0.024; 0.75 expected, 0.725 at worst")
+    assert lines[0].startswith(
+        "cabs    losing quality  roc_auc is 0.6 in this window, 0.15 worse than the 0.75 expected"
+    )
+    assert lines[1].endswith("roc_auc 0.750 ± 0.024; 0.750 expected, 0.725 at worst; looked at 24 hours ago; version 1")
     assert all(len(line) < 140 for line in lines)
     assert overview_lines([]) == ["the ledger has no model yet; `everfit train MODEL` makes the first champion of one"]
 

@@ -1,7 +1,7 @@
 """The pages of models in a workspace: each look adds to them, and the ledger alone gives them again."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,7 @@ def test_the_page_says_what_the_ledger_says(ledger: Ledger, workspace: Workspace
     shown = page(workspace, "flights")
     assert '<span class="chip bad"' in shown
     assert "losing quality" in shown
-    assert "roc_auc 0.6 ± 0.024; 0.75 expected, 0.725 at worst" in shown
+    assert '<dd class="figure">0.600 ± 0.024</dd><dd>roc_auc; 0.750 expected, 0.725 at worst' in shown
     assert f"everfit approve flights {turn} --by NAME --reason WHY" in shown
     assert f'href="https://prefect.example/runs?flow-run-search=approve-{turn}"' in shown
     assert 'href="https://mlflow.example/looks/run-1/artifacts/d.html"' in shown
@@ -213,6 +213,22 @@ def test_the_page_of_all_models_keeps_the_rows_of_others(ledger: Ledger, workspa
     assert "gone" not in page(workspace)
 
 
+def test_the_page_of_all_models_says_whose_looks_have_stopped(ledger: Ledger, workspace: Workspace) -> None:
+    now = datetime.now(UTC)
+    for name, age in (("bikes", 1), ("cabs", 9)):
+        life = Life(ledger, name)
+        life.champion(1, now - 30 * DAY)
+        for day in range(20):
+            life.look(now - (age + 20 - day) * DAY, measured(0.75))
+        entry = write_model(ledger, workspace, name)
+        # As the page of a model was written at its last look, when nothing was late yet.
+        write_overview(ledger, workspace, {name: entry | {"state": "fit", "reason": ""}})
+
+    shown = page(workspace)
+    assert "2 models: 1 not looked at lately, 1 fit." in shown
+    assert f"the last look is of {now - 10 * DAY:%Y-%m-%d %H:%M} UTC, and the next ones have not come" in shown
+
+
 def test_fairness_and_slices_are_drawn_over_time_with_their_bounds(ledger: Ledger, workspace: Workspace) -> None:
     slices = (
         SliceFigure(name="sex=f", rows=900, value=0.74, standard_error=0.01, expected=0.75, bound=0.725),
@@ -277,15 +293,19 @@ def test_how_long_labels_take_is_shown_now_and_at_training(ledger: Ledger, works
     write_model(ledger, workspace, "flights")
 
     rows = re.findall(
-        r"<tr><th scope=.row.>([^<]*)</th><td>([^<]*)</td><td>([^<]*)</td></tr>", page(workspace, "flights")
+        r"<tr><th scope=.row.[^>]*>([^<]*)</th><td[^>]*>([^<]*)</td><td[^>]*>([^<]*)</td></tr>",
+        page(workspace, "flights"),
     )
     assert rows[:4] == [
         ("half of the labels are known after", "12 hours", "6 hours"),
         ("90 % of the labels are known after", "3 days", "-"),
         ("99 % of the labels are known after", "6 days", "4 days"),
-        ("rows that get a label", "97.0%", "99.0%"),
+        ("rows that get a label", "97.0 %", "99.0 %"),
     ]
     assert Series.load(data(workspace)["series"]).limits.newest("labels.delay")["bound"] == 7
+    assert "after 6 days (5 to 7); the maturity is 7d" in page(workspace, "flights")
+    short = delays.model_copy(update={"days": 0.5, "lower": 0.25, "upper": 0.75})
+    assert "after 12 hours (6 to 18), and the maturity is 7d" in short.details
 
 
 def test_markup_escapes_all_but_markup() -> None:
