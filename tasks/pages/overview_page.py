@@ -161,7 +161,7 @@ def _row(name: str, row: dict[str, Any], written: datetime) -> Html:
     quality: Child = "-"
     if row["value"] is not None:
         half = row.get("half")
-        band = "" if half is None else f" ± {as_known(half, half)}"
+        band = "" if half is None else f"\u00a0±\u00a0{as_known(half, half)}"
         figure = f"{row['metric']} {as_known(row['value'], half)}{band}"
         expected = None if row["expected"] is None else f"{as_known(row['expected'], half)} expected"
         quality = [
