@@ -193,6 +193,8 @@ class Drain:
         for epoch, numbers in _by_epoch(spool).items():
             done = prediction_log.last_append(self.table, epoch) if epoch else 0
             known = [number for number, sequence in numbers if not epoch or sequence <= done]
+            if known and epoch:
+                self.table.sync_found(epoch)  # the commit was made, and its flush may have failed
             for number in known:
                 moved += self._settle(spool, [spool.read(number)], self._add_missing)
             for group in self._groups(spool, [number for number, _ in numbers[len(known) :]]):

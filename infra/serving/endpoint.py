@@ -232,13 +232,22 @@ class Endpoint:
         """Return the champion.
 
         Raises:
-            NotReadyError: If there is none yet, or the service is stopping.
+            NotReadyError: If there is none yet or none that can be served, or the service is stopping.
         """
         if self.champion is None or self.stopping:
-            raise NotReadyError(
-                f"{self.name!r} can't predict: {'the service stops' if self.stopping else 'it has no champion yet'}"
-            )
+            raise NotReadyError(f"{self.name!r} can't predict: {self._why_not()}")
         return self.champion
+
+    def _why_not(self) -> str:
+        """Return why there is no champion to answer."""
+        state = self.follower.state
+        if self.stopping:
+            return "the service stops"
+        if state.failed_version is not None:
+            return f"version {state.failed_version} is not served: {state.error}"
+        if state.error:
+            return f"the registry can't be reached: {state.error}"
+        return "it has no champion yet"
 
     def status(self) -> dict[str, Any]:
         """Return the response to `GET /models/{name}`."""

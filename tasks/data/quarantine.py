@@ -122,7 +122,10 @@ def resolve_rows(  # noqa: PLR0917
     """
     import pyarrow as pa
 
-    if not len(keys) or not quarantine.exists() or quarantine.written(transaction):
+    if not len(keys) or not quarantine.exists():
+        return 0
+    if quarantine.written(transaction):
+        quarantine.sync_found(transaction)
         return 0
     resolved = pa.table(
         {

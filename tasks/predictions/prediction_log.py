@@ -59,6 +59,9 @@ OWN_CLIENTS = frozenset({BATCH, FILE})
 _RECOVERY = "everfit-recovery"
 """Writer of all appends of rows that were looked up by their ids; only one of them can be committed at a time."""
 
+_FILE = "__filename"
+"""Column of Arrow's data sets: the file of a row."""
+
 _EPOCH = np.datetime64(0, "ms")
 
 
@@ -158,6 +161,7 @@ def append(table: Table, rows: "pa.Table", writer: str, number: int = 1) -> bool
         return False
     log = _opened(table, rows)
     if _last_append(log, writer) >= number:
+        table.sync_found(writer)
         return False
     log, rows = fitted(table, log, rows)
     if _last_append(log, writer) >= number:  # it was opened again, and another one has written meanwhile
@@ -187,8 +191,9 @@ def append_missing(table: Table, rows: "pa.Table", writer: str = "") -> int:
 
     while True:
         log = _opened(table, rows)
-        known = _known_ids(log, rows)
+        known, files = _known_ids(log, rows)
         missing = rows.filter(pc.invert(pc.is_in(rows[PREDICTION_ID], pa.array(sorted(known), pa.string()))))
+        table.sync_files(files)  # a commit of theirs may not be flushed yet, and their segment is deleted next
         if missing.num_rows == 0:
             return 0
         version = log.version()
@@ -199,18 +204,20 @@ def append_missing(table: Table, rows: "pa.Table", writer: str = "") -> int:
             return int(missing.num_rows)
 
 
-def _known_ids(log: "DeltaTable", rows: "pa.Table") -> set[str]:
-    """Return the ids of the log's predictions that were made in the span of time of some rows."""
+def _known_ids(log: "DeltaTable", rows: "pa.Table") -> tuple[set[str], set[str]]:
+    """Return the ids of the log's predictions that are among some rows, and the files that have them."""
     import pyarrow.compute as pc
     import pyarrow.dataset as pds
 
     if PREDICTED_AT not in rows.column_names or not {PREDICTION_ID, PREDICTED_AT} <= {
         field.name for field in log.schema().fields
     }:
-        return set()
+        return set(), set()
     span, at = pc.min_max(rows[PREDICTED_AT]), pds.field(PREDICTED_AT)
     near = (at >= span["min"]) & (at <= span["max"])
-    return set(log.to_pyarrow_dataset().to_table(columns=[PREDICTION_ID], filter=near)[PREDICTION_ID].to_pylist())
+    there = log.to_pyarrow_dataset().to_table(columns=[PREDICTION_ID, _FILE], filter=near)
+    there = there.filter(pc.is_in(there[PREDICTION_ID].cast("string"), rows[PREDICTION_ID].cast("string")))
+    return set(there[PREDICTION_ID].to_pylist()), set(there[_FILE].to_pylist())
 
 
 @panics_as_errors()
@@ -233,11 +240,9 @@ def _write(table: Table, log: "DeltaTable", rows: "pa.Table", writers: Mapping[s
 
 def _opened(table: Table, rows: "pa.Table") -> "DeltaTable":
     """Open the log; create it without rows if there is none, so that of two writers one sees the other's rows."""
-    log = _open(table)
-    if log is None:
+    if not table.exists():
         table.create(rows.schema.remove_metadata())
-        log = table.open()
-    return log
+    return table.open_to_append()
 
 
 def last_append(table: Table, writer: str) -> int:

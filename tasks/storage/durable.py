@@ -5,9 +5,10 @@ Something may be named, or its source be deleted, only after that. On S3 a finis
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 _LOG = "_delta_log"
@@ -65,6 +66,28 @@ def sync_commits(table: Path, versions: Iterable[int]) -> None:
     for commit in commits:  # before its name, or a power cut could leave an empty one
         sync_file(commit)
     sync_folder(table / _LOG)
+
+
+def sync_found_commit(table: Path, is_it: Callable[[Mapping[str, Any]], bool]) -> None:
+    """Flush a commit of a Delta table that was found to be made, and those after it.
+
+    Its writer may have died, or met an error, between the commit and its flush.
+
+    Args:
+        table: Folder of the table.
+        is_it: Function that tells from an action of a commit whether the commit is the one. Without such a commit, all
+            that the log still has are flushed.
+    """
+    versions = []
+    for commit in sorted((table / _LOG).glob("*.json"), reverse=True):
+        if not commit.stem.isdecimal():
+            continue
+        versions.append(int(commit.stem))
+        with suppress(FileNotFoundError):
+            lines = commit.read_text(encoding="utf-8").splitlines()
+            if any(is_it(json.loads(line)) for line in lines if line):
+                break
+    sync_commits(table, versions)
 
 
 def drop_torn_start(table: Path) -> None:

@@ -1,6 +1,6 @@
 """Write Delta tables, once per transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,13 +10,14 @@ import pandas as pd
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.tasks.storage.delta_errors import reason_of
-from everfit.tasks.storage.durable import sync_commits
+from everfit.tasks.storage.durable import sync_commits, sync_found_commit
 from everfit.tasks.storage.panics import panics_as_errors
 from everfit.tasks.storage.periods import PROPERTY, Period, first_days, is_longer
 from everfit.tasks.storage.table_reads import DAY, KEY, TableReads
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from deltalake import DeltaTable
 
 __all__ = [
     "CONTENT",
@@ -40,6 +41,12 @@ _ALL_HISTORY = {"delta.enableExpiredLogCleanup": "false", "delta.logRetentionDur
 
 _GUARD = "everfit"
 """Application id of guarded writes: of two with the same number, Delta accepts only one."""
+
+_FIRST_BACK = 10
+"""Commits before its own that a process flushes with its first one to a table."""
+
+_FLUSHED: dict[str, int] = {}
+"""The last version of each table, by its address, that this process has flushed."""
 
 
 class ConflictError(WorkspaceError):
@@ -85,12 +92,15 @@ class Table(TableReads):
         try:
             if not self.exists():
                 self.create(rows.schema)
-            table = self.open()
+            table = self.open_to_append()
             rows = _in_partitions(rows, self.period())
             last = table.transaction_version(transaction)
             if number is not None and last is not None and last >= number:
+                self.sync_found(transaction)
                 raise AlreadyWrittenError(f"{self.uri!r} has append {last} of {transaction!r}")
             if number is None and (last is not None or len(rows) == 0):
+                if last is not None:
+                    self.sync_found(transaction)
                 return int(table.version())
             if after is not None and table.version() != max(after, 0):
                 table = self.open(max(after, 0))  # version 0 of a new table has no rows, like a table that didn't exist
@@ -105,7 +115,8 @@ class Table(TableReads):
         except (DeltaError, OSError) as error:
             failed = self._failed(error)
             if number is None and isinstance(failed, ConflictError) and self.written(transaction):
-                return int(self.open().version())  # another process has made the same write
+                self.sync_found(transaction)  # another process has made the same write
+                return int(self.open().version())
             raise failed from error
         self.sync(table.version())
         # Don't take the newest version: another writer may have added rows that these weren't compared with.
@@ -135,6 +146,16 @@ class Table(TableReads):
         )
         self.sync(0)
 
+    def open_to_append(self) -> "DeltaTable":
+        """Open the newest version; flush the first one before anything follows it.
+
+        After a power cut a first commit without its content can be dropped if it is the only one, and no other.
+        """
+        table = self.open()
+        if table.version() == 0:
+            self.sync(0)
+        return table
+
     @panics_as_errors()
     def supersede(self, frame: "pd.DataFrame | pa.Table", transaction: str, after: int | None = None) -> int:
         """Replace rows that have the same `_key`; earlier versions keep the old contents.
@@ -155,7 +176,10 @@ class Table(TableReads):
         from deltalake.exceptions import DeltaError
 
         table = self.open()
-        if len(frame) == 0 or table.transaction_version(transaction) is not None:
+        if table.transaction_version(transaction) is not None:
+            self.sync_found(transaction)
+            return int(table.version())
+        if len(frame) == 0:
             return int(table.version())
         if after is not None and after >= 0:
             table = self.open(after)
@@ -292,13 +316,50 @@ class Table(TableReads):
     def sync(self, *versions: int) -> None:
         """Make commits of a table on a local disk durable, before anything names them or their source is deleted.
 
+        A commit is worth nothing without those before it, which another process may not have flushed yet, or never
+        will. So they are flushed too: all since this process's last flush, or at its first one the last few.
+
         Args:
             *versions: Versions that the commits made.
         """
+        folder = self._folder()
+        if folder is None or not versions:
+            return
+        newest = max(versions)
+        flushed = _FLUSHED.get(self.uri, -1)
+        since = flushed + 1 if 0 <= flushed < newest else max(0, min(versions) - _FIRST_BACK)
+        sync_commits(folder, sorted({*versions, *range(since, newest)}))
+        _FLUSHED[self.uri] = newest
+
+    def sync_found(self, transaction: str) -> None:
+        """Make a write durable that was found to be made: who made it may have died before its flush.
+
+        Args:
+            transaction: Name of the write.
+        """
+        if (folder := self._folder()) is not None:
+            sync_found_commit(folder, lambda action: action.get("txn", {}).get("appId") == transaction)
+
+    def sync_files(self, paths: Collection[str]) -> None:
+        """Make the commits durable that added some files, which were found to be there.
+
+        Args:
+            paths: Paths or addresses of the files.
+        """
+        left = {unquote(path.rpartition("/")[2]) for path in paths}
+
+        def is_last(action: Mapping[str, Any]) -> bool:
+            left.discard(unquote(action.get("add", {}).get("path", "")).rpartition("/")[2])
+            return not left
+
+        if (folder := self._folder()) is not None and left:
+            sync_found_commit(folder, is_last)
+
+    def _folder(self) -> Path | None:
+        """Return the folder of a table on a local disk."""
         if "://" not in self.uri:
-            sync_commits(Path(self.uri), versions)
-        elif self.uri.startswith("file://"):
-            sync_commits(Path(unquote(self.uri.removeprefix("file://"))), versions)
+            return Path(self.uri)
+        return Path(unquote(self.uri.removeprefix("file://"))) if self.uri.startswith("file://") else None
 
     def _commit(self, transaction: str, after: int | None, number: int = 1) -> Any:
         """Return the properties that name a write; a guarded write also collides with every other guarded one."""

@@ -1,16 +1,17 @@
 """Cut the power while predictions are spooled and drained, and start again on what the disk has then.
 
 A recorder keeps what was flushed: the content of each file at its last flush, and the names of each folder at its own.
-A cut leaves no more than that. The invariant: each prediction that was answered is in the log, exactly once. The log's
-files are read directly.
+A cut leaves no more than that. Before some cuts a flush fails, so that what follows must flush again. The invariant:
+each prediction that was answered is in the log, exactly once. The log's files are read directly.
 """
 
+import errno
 import os
 import random
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -18,7 +19,7 @@ from deltalake import DeltaTable
 from support.spools import KINDS, batch, drain_of
 
 from campaign.tally import Tally
-from everfit.infra.serving.spool import Spool
+from everfit.infra.serving.spool import Spool, SpoolError
 from everfit.tasks.storage.tables import Table
 
 KINDS_OF_CUTS = ("flushed", "deletions", "names")
@@ -32,21 +33,29 @@ class Disk:
         self.root = root
         self.names: dict[Path, dict[str, int]] = {}
         self.contents: dict[int, bytes] = {}  # by inode, because a file keeps its content when it is renamed
-        self.points, self.cut_at, self.is_cut = 0, -1, False
+        self.points, self.cut_at, self.is_cut, self.fails_at, self.failed = 0, -1, False, -1, 0
         self.target, self.kind = root, ""
         self.originals = os.fsync, os.fdatasync, Path.unlink
 
     def fsync(self, descriptor: int) -> None:
         """Flush a file or folder, and keep what it is."""
         self._pass()
+        self._fail()
         self.originals[0](descriptor)
         self._keep(descriptor)
 
     def fdatasync(self, descriptor: int) -> None:
         """Flush the content of a file, and keep it."""
         self._pass()
+        self._fail()
         self.originals[1](descriptor)
         self._keep(descriptor)
+
+    def _fail(self) -> None:
+        """Let this flush fail, if it is time."""
+        if self.points == self.fails_at:
+            self.failed += 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     def _keep(self, descriptor: int) -> None:
         path, status = Path(f"/proc/self/fd/{descriptor}").readlink(), os.fstat(descriptor)
@@ -126,14 +135,16 @@ def run_power(folder: Path, seed: int, cuts: int) -> Tally:
         drain = drain_of(spool, Table(str(root / "model" / "predictions")))
         for cut in range(cuts):
             disk.cut(folder / f"left-{cut}", disk.points + chance.randint(1, 15), chance.choice(KINDS_OF_CUTS))
+            disk.fails_at = disk.points + chance.randint(1, disk.cut_at - disk.points) if chance.random() < 0.5 else -1
             known = len(answered)
             while not disk.is_cut:
                 known = len(answered)
                 if chance.random() < 0.5:
                     rows = batch(made, chance.randint(1, 20))
                     made += len(rows["x"])
-                    spool.append(KINDS, rows)
-                    answered += rows["_prediction_id"]
+                    with suppress(SpoolError):  # of a failed flush: the predictions are refused
+                        spool.append(KINDS, rows)
+                        answered += rows["_prediction_id"]
                 else:
                     drain.drain()
             tally.done["power cuts"] += 1
@@ -141,6 +152,7 @@ def run_power(folder: Path, seed: int, cuts: int) -> Tally:
                 _restart(disk.target, answered[:known], f"seed {seed}, cut {cut} at flush {disk.cut_at}", tally)
             shutil.rmtree(disk.target)
         spool.close()
+    tally.done["failed flushes"] += disk.failed
     return tally
 
 

@@ -38,12 +38,14 @@ def test_answered_labels_are_recorded_once_and_in_their_order(tmp_path: Path) ->
     assert tally.done["answered labels"] > 0
 
 
-@pytest.mark.parametrize("seed", [2, 5])  # in the fifth, a cut left a table's first commit without its content
+# Failed flushes of a commit, and of a table's first one; a cut that left a first commit without its content.
+@pytest.mark.parametrize("seed", [0, 3, 7])
 def test_a_power_cut_loses_and_doubles_nothing(tmp_path: Path, seed: int) -> None:
-    tally = run_power(tmp_path, seed, cuts=6)
+    tally = run_power(tmp_path, seed, cuts=7)
 
     assert tally.broken == []
-    assert tally.done["power cuts"] == 6
+    assert tally.done["power cuts"] == 7
+    assert tally.done["failed flushes"] > 0
 
 
 def test_a_turn_that_a_power_cut_ends_is_run_again(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_recorded_files_are_served_and_the_status_says_what_they_were_checked_ag
 
 @pytest.mark.parametrize("tag", ["as recorded", "of the other files", "removed"])
 def test_a_replaced_model_is_not_served_whatever_its_tag_says(
-    stored: Path, registry: Any, serve: Any, until: Any, tag: str
+    stored: Path, registry: Any, serve: Any, until: Any, good: dict[str, Any], tag: str
 ) -> None:
     poison(stored)
     version = model_registry.model_version(registry.client, "delays", 1)
@@ -61,6 +61,8 @@ def test_a_replaced_model_is_not_served_whatever_its_tag_says(
     assert "'model/model.skops' has SHA-256" in status["error"]
     assert "everfit verify delays" in status["error"]
     assert service.client.get("/health").status_code == 503
+    refused = service.client.post("/models/delays/predict", json={"records": [good]}).json()["message"]
+    assert refused.startswith("'delays' can't predict: version 1 is not served: ArtifactError: ")
 
 
 def test_files_that_are_restored_are_served_at_last(stored: Path, serve: Any, until: Any) -> None:
