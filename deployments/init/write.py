@@ -7,6 +7,7 @@ from typing import Any
 
 from everfit.deployments.init.look import Look
 from everfit.deployments.init.proposal import Proposal
+from everfit.tasks.core.spec_loading import yaml_content
 
 _WIDTH = 118
 
@@ -69,7 +70,16 @@ def write(made: Proposal, seen: Look) -> str:
             f"  min_labels: {made.least_labels}",
             f"  min_rows: {made.least_labels}",
         ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(_UNPRINTABLE.sub(_escaped, line) for line in lines) + "\n"
+
+
+_UNPRINTABLE = re.compile("[^\t -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+"""Characters that YAML does not allow, or takes for the end of a line."""
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """Return a character as YAML writes it between double quotes; in a comment it is read by people alone."""
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _columns(made: Proposal) -> Iterator[str]:
@@ -134,7 +144,8 @@ def _list(names: Any) -> str:
 def _scalar(value: Any) -> str:
     """Return a value as YAML, quoted where a plain text would be misread."""
     text = str(value)
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_./][\w./*-]*", text) and text.lower() not in _WORDS:
+    is_plain = re.fullmatch(r"[A-Za-z_./][\w./*-]*", text) and text.lower() not in _WORDS
+    if is_plain and isinstance(value, str) and yaml_content(text, text) == text:
         return text
     return json.dumps(value, ensure_ascii=False)
 

@@ -9,7 +9,7 @@ import numpy as np
 from everfit.blocks.serving import ServingPolicy
 from everfit.infra.serving.access import AccessError
 from everfit.infra.serving.protocol import RequestError
-from everfit.tasks.models.input_column import InputError, check_column, microseconds
+from everfit.tasks.models.input_column import InputError, check_column, known_microseconds, microseconds
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.predictions import labels
 from everfit.tasks.predictions.label_index import LabelIndex
@@ -146,7 +146,9 @@ def _label(value: Any, row: int, servable: "Servable") -> Any:
 
 
 def _time(value: Any, row: int, now: datetime) -> int:
-    return microseconds(now.isoformat() if value is None else value, "label_time", row)
+    """Return the label time; now if it is missing or not known, as for labels from a file."""
+    at = None if value is None else known_microseconds(value, "label_time", row)
+    return microseconds(now.isoformat(), "label_time", row) if at is None else at
 
 
 def utc_now() -> datetime:

@@ -9,11 +9,11 @@ from pydantic import Field
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.batch.label_classes import (
     FEWEST_LABELS,
-    UnknownLabels,
+    GivenLabels,
     classes_in_data,
+    given_labels,
     of_unknown_class,
     refuse_other_spelling,
-    unknown_labels,
     with_class_faults,
 )
 from everfit.tasks.batch.source_rows import read_rows
@@ -86,7 +86,7 @@ def collect_labels(context: Context, window: Window) -> CollectedLabels:
     Raises:
         SpecError: The model has no event time.
         SourceError: The source can't be read.
-        DataError: A label is invalid, or most are of classes that the data doesn't have.
+        DataError: A label is invalid, or a class was renamed where the labels come from.
     """
     name, table = context.spec.name, context.workspace.table
     recorded, aside = record_source_labels(context, window)
@@ -109,12 +109,12 @@ def record_source_labels(context: Context, window: Window) -> tuple[RecordedLabe
         window: The event times to read.
 
     Raises:
-        RenamedClassError: Most labels are of classes that the data doesn't have; the others are recorded.
+        RenamedClassError: Labels of unknown classes have taken the place of known ones; the others are recorded.
     """
     spec = context.spec
     target, table = spec.columns.target, context.workspace.table(spec.name, "labels")
-    recorded, aside, found = RecordedLabels(), RowsSetAside(), UnknownLabels()
-    classes: list[str] | None = None
+    recorded, aside, found = RecordedLabels(), RowsSetAside(), GivenLabels()
+    classes: dict[str, float] | None = None
     held: list[pd.DataFrame] = []
     kinds, deleted = label_kinds(spec, context.workspace), read_deleted_keys(context.workspace, spec.name)
     # Without a key, a label finds its prediction by the features, and a joined source may have some of them.
@@ -125,20 +125,20 @@ def record_source_labels(context: Context, window: Window) -> tuple[RecordedLabe
         frame = bring_known(named, kinds)
         if classes is None and named[target].notna().any():
             classes = classes_in_data(context)
-        found += unknown_labels(named[target], frame[target], classes or [])
+        found += given_labels(named[target], frame[target], classes or {}, rows[spec.columns.time])
         is_new = np.zeros(len(frame), dtype=np.bool_)
         if spec.task == "binary":
-            frame = with_class_faults(frame, target, classes or [])
+            frame = with_class_faults(frame, target, classes or {})
         else:
-            is_new = of_unknown_class(frame[target], classes or [])
+            is_new = of_unknown_class(frame[target], classes or {})
         aside = aside.with_rows(frame[named[target].notna()], spec.columns.key)
         good = ~faulty(frame)
         held.append(_known_labels(frame[good & is_new], spec, window.until))
         recorded += label_recording.record_labels(
             table, _known_labels(frame[good & ~is_new], spec, window.until), deleted
         )
-    if found.given >= FEWEST_LABELS:
-        refuse_other_spelling(found, classes or [], spec)
+    if found.total >= FEWEST_LABELS:
+        refuse_other_spelling(found, classes or {}, spec.name)
     for new in held:
         recorded += label_recording.record_labels(table, new, deleted)
     return recorded, aside

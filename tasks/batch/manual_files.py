@@ -3,7 +3,7 @@
 They are read like the files of the source, so that equal keys match.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
@@ -12,7 +12,7 @@ import pandas as pd
 from everfit.blocks.errors import DataError, SpecError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ColumnRoles, ModelSpec
-from everfit.tasks.batch.label_classes import classes_in_data, of_unknown_class, refuse_other_spelling, unknown_labels
+from everfit.tasks.batch.label_classes import classes_in_data, given_labels, of_unknown_class, refuse_other_spelling
 from everfit.tasks.batch.label_collection import CollectedLabels, label_kinds
 from everfit.tasks.batch.scoring import ScoringResult, require_champion, score_chunks
 from everfit.tasks.batch.source_rows import joined_chunks, without_deleted
@@ -102,7 +102,8 @@ def record_label_file(context: Context, path: str, *, origin: str, now: datetime
         rows = bring_known(given, kinds)
         if columns.target not in rows:
             raise DataError(f"{path!r} has no column {columns.target!r}, the target; give the labels that name")
-        refuse_other_spelling(unknown_labels(given[columns.target], rows[columns.target], classes), classes, spec)
+        found = given_labels(given[columns.target], rows[columns.target], classes)
+        refuse_other_spelling(found, classes, spec.name)
         rows = _with_key_faults(rows, columns.key)
         aside = aside.with_rows(rows, columns.key)
         rows = rows[~faulty(rows)].reset_index(drop=True)
@@ -132,7 +133,7 @@ def _with_key_faults(rows: pd.DataFrame, key: Sequence[str]) -> pd.DataFrame:
 
 
 def _without_unknown(
-    rows: pd.DataFrame, aside: RowsSetAside, classes: Sequence[str], spec: ModelSpec
+    rows: pd.DataFrame, aside: RowsSetAside, classes: Iterable[str], spec: ModelSpec
 ) -> tuple[pd.DataFrame, RowsSetAside]:
     """Set aside labels of unknown classes, and contradicting labels of one key."""
     target, key = spec.columns.target, list(spec.columns.key)

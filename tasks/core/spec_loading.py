@@ -182,14 +182,27 @@ def spec_problems(error: ValidationError) -> str:
     return "; ".join(_in_words(dict(problem)) for problem in error.errors())
 
 
+_OF_TYPES = {
+    "tuple_type": "write a list, such as [a, b]",
+    "list_type": "write a list, such as [a, b]",
+    "dict_type": "write keys below it, each with its value",
+    "model_type": "write keys below it, each with its value",
+    "model_attributes_type": "write keys below it, each with its value",
+    "string_type": "write a text, in quotes if it looks like a number or true",
+}
+"""What to write where a value is of another type; pydantic speaks of Python's types."""
+
+
 def _in_words(problem: dict[str, Any]) -> str:
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"{path}: there is no such key; {hint(problem['loc'])}"
     if problem["type"] == "missing":
         return f"{path}: is missing"
-    message = str(problem["msg"]).removeprefix("Value error, ")
     value = problem["input"]
+    if value is None and "none" not in problem["type"]:
+        return f"{path}: nothing is written there; write a value, or remove the key if its default is meant"
+    message = _OF_TYPES.get(problem["type"]) or str(problem["msg"]).removeprefix("Value error, ")
     hidden = path.rpartition(".")[2] in _SECRET_KEYS or problem["type"] == "secret" or isinstance(value, dict)
     shown = "" if hidden or repr(value) in message else f" {value!r}:"
     return f"{path}:{shown} {message}" if path else message

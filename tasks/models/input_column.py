@@ -13,7 +13,7 @@ from pydantic import Field
 from everfit.blocks.errors import DataError
 from everfit.tasks.core.records import Record
 from everfit.tasks.storage import kinds
-from everfit.tasks.storage.values import LARGEST, fold, to_kind
+from everfit.tasks.storage.values import LARGEST, fold, says_unknown, to_kind
 
 Kind = Literal["double", "long", "string", "boolean", "datetime"]
 
@@ -154,7 +154,8 @@ def _brought(column: InputColumn, value: Any) -> Any:
 
 
 def _refusal(column: InputColumn, value: object, row: int) -> InputError:
-    never_null = " (it was never null in training)" if value is None else ""
+    is_null = value is None or column.kind == "datetime"  # of times, only those that are not known come here
+    never_null = " (it was never null in training)" if is_null else ""
     meanings = {"boolean": "true or false", "duration": "a number of seconds"}
     expected = meanings.get(column.meaning or "", EXPECTED[column.kind])
     if isinstance(column.meaning, kinds.Amount) and column.meaning.unit:
@@ -207,11 +208,10 @@ def _boolean(column: InputColumn, value: Any, row: int, _: bool) -> bool | None:
 
 
 def _datetime(column: InputColumn, value: Any, row: int, _: bool) -> int | None:
-    if value is None:
-        if column.nullable:
-            return None
+    at = None if value is None else known_microseconds(value, column.name, row)
+    if at is None and not column.nullable:
         raise _refusal(column, value, row)
-    return microseconds(value, column.name, row)
+    return at
 
 
 _CHECKS = {"double": _double, "long": _long, "string": _string, "boolean": _boolean, "datetime": _datetime}
@@ -221,18 +221,31 @@ def microseconds(value: object, column: str, row: int) -> int:
     """Read a time in ISO 8601 as microseconds since 1970; without an offset it is in UTC.
 
     Raises:
-        InputError: If it isn't such a time, or not between the years 1900 and 2200.
+        InputError: If it isn't such a time, or one that says "not known", such as 9999-12-31.
     """
-    if isinstance(value, str):
-        try:
-            at = datetime.fromisoformat(value)
-        except ValueError:
-            at = None
-        if at is not None and 1900 < at.year < 2200:
-            at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-            delta = at - _EPOCH
-            return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
-    raise InputError(column, EXPECTED["datetime"], value, row)
+    at = known_microseconds(value, column, row)
+    if at is None:
+        raise InputError(column, "a time that is known; leave it out if it is not", value, row)
+    return at
+
+
+def known_microseconds(value: object, column: str, row: int) -> int | None:
+    """Read a time as `microseconds` does; None for one that says "not known", as in rows of a source.
+
+    Raises:
+        InputError: If it isn't a time in ISO 8601.
+    """
+    try:
+        at = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        at = None
+    if at is None:
+        raise InputError(column, EXPECTED["datetime"], value, row)
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    if says_unknown(at):
+        return None
+    delta = at - _EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

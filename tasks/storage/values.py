@@ -249,6 +249,18 @@ _EARLIEST, _LATEST = pd.Timestamp("0001-01-03", tz="UTC"), pd.Timestamp("2200-01
 """Times beyond these say that the time is not known, such as 9999-12-31 or 0001-01-01."""
 
 
+_FIRST_KNOWN, _FIRST_UNKNOWN = _EARLIEST.to_pydatetime(), _LATEST.to_pydatetime()
+
+
+def says_unknown(at: datetime) -> bool:
+    """Return whether a time says "not known", such as 9999-12-31.
+
+    Args:
+        at: The time, with a zone.
+    """
+    return at >= _FIRST_UNKNOWN or at <= _FIRST_KNOWN
+
+
 def without_sentinels(times: pd.Series) -> pd.Series:
     """Return times with those that say "not known", such as 9999-12-31, as missing.
 

@@ -158,7 +158,7 @@ class LabelsSignal(Area):
     renamed: str = Field(
         default="",
         exclude_if=lambda words: not words,
-        description="Why most labels of the source are of classes that the data does not have.",
+        description="In what way a class was renamed where the labels come from.",
     )
 
     @property

@@ -11,7 +11,7 @@ from support.ways_in import LATER, SPEC, UNTIL, context_of, servable_of, table_o
 
 from everfit.blocks.errors import DataError
 from everfit.infra.serving.label_endpoint import read_labels
-from everfit.tasks.batch.label_classes import RenamedClassError
+from everfit.tasks.batch.label_classes import RenamedClassError, given_labels, refuse_other_spelling
 from everfit.tasks.batch.label_collection import record_source_labels
 from everfit.tasks.batch.label_keys import repair_label_keys
 from everfit.tasks.batch.manual_files import record_label_file
@@ -124,6 +124,37 @@ def test_labels_of_the_source_of_a_renamed_class_are_one_error(tmp_path: Path, t
         known = labels.known_at(loop.workspace.table("sales", "labels"), LATER)
         assert sorted(set(known[labels.LABEL])) == ["Late", "Paid"]
         assert len(known) == 20
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_one_renamed_class_of_the_source_is_an_error_though_most_labels_are_known(tmp_path: Path, task: str) -> None:
+    """Given that only the rarer class is written otherwise, when labels are collected, then it is said."""
+    loop, rows = paid_or_late(tmp_path, task=task)
+    rows["y"] = np.where(np.arange(60) % 3 == 0, "Late", "Paid")
+    rows.loc[20:, "y"] = rows.loc[20:, "y"].replace("Late", "late")
+    loop.changes["source"] = write(tmp_path / "data", "later", "csv", rows)
+
+    said = r"none of the last 41 labels is 'Late', and 13 of them are of unknown classes, such as 'late'"
+    with pytest.raises(RenamedClassError, match=said):
+        record_source_labels(context_of(loop), Window(until=LATER))
+
+    known = labels.known_at(loop.workspace.table("sales", "labels"), LATER)
+    assert sorted(set(known[labels.LABEL])) == ["Late", "Paid"]
+
+
+def test_a_new_class_beside_a_rare_one_that_pauses_is_no_renamed_class() -> None:
+    """Given a class of which few labels are expected, when none comes and another does, then nothing is said."""
+    given = pd.Series(["Paid"] * 95 + ["Lost"] * 5)
+    times = pd.Series(pd.date_range("2024-01-01", periods=100, freq="1h", tz="UTC"))
+
+    classes = {"Late": 0.05, "Paid": 0.95}
+    refuse_other_spelling(given_labels(given, given, classes, times), classes, "sales")
+    classes = {"Late": 0.09, "Paid": 0.91}
+    with pytest.raises(RenamedClassError, match="none of the last 100 labels is 'Late'"):
+        refuse_other_spelling(given_labels(given, given, classes, times), classes, "sales")
+    # One odd label does not take the place of a class that has really become rare.
+    given.iloc[:] = ["Paid"] * 99 + ["Lost"]
+    refuse_other_spelling(given_labels(given, given, classes, times), classes, "sales")
 
 
 def test_a_few_labels_of_a_class_that_two_classes_lack_are_set_aside(tmp_path: Path) -> None:

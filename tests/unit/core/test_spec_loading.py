@@ -46,6 +46,26 @@ def test_a_mistaken_key_is_told_with_what_was_meant(mistaken: str, told: str) ->
         read_spec(f"{rest}\n{mistaken}", "sales.yaml")
 
 
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("columns:\n  target: late\n  ignore:", "columns.ignore: nothing is written there; write a value, or remove"),
+        ("training:", "training: nothing is written there"),
+        ("columns: {target: late, any_spelling: [shop, ]}\nmaturity:", "maturity: nothing is written there"),
+        ("columns: {target: late, key: id}", "columns.key: 'id': write a list, such as \\[a, b\\]"),
+        ("columns: {target: late, key: [7]}", "columns.key.0: 7: write a text, in quotes"),
+        ("gate: []", "gate: \\[\\]: write keys below it"),
+    ],
+)
+def test_an_empty_key_and_a_value_of_another_type_are_told_in_words_of_the_spec(written: str, told: str) -> None:
+    """Given what is left of a list whose entries were deleted, when the spec is read, then the way out is named."""
+    own = {line.partition(":")[0] for line in written.splitlines()}
+    rest = "\n".join(line for line in SPEC.splitlines() if line.partition(":")[0] not in own)
+
+    with pytest.raises(SpecError, match=told):
+        read_spec(f"{rest}\n{written}\n", "sales.yaml")
+
+
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
 def test_a_key_of_version_0_1_is_an_error_that_names_the_new_one(old: str, new: str) -> None:
     content = "1"

@@ -9,6 +9,7 @@ import yaml
 from everfit.blocks.spec import ModelSpec
 from everfit.deployments.init.init import init
 from everfit.deployments.init.spellings import padded_key_notes, spelling_notes
+from everfit.tasks.core.spec_loading import read_spec
 
 
 @pytest.mark.parametrize(
@@ -59,3 +60,32 @@ def test_a_spec_proposes_to_take_spellings_for_the_same(tmp_path: Path) -> None:
     assert "  # any_spelling: [region, id]\n" in text
     chosen = text.replace("  # any_spelling", "  any_spelling")
     assert ModelSpec.model_validate(yaml.safe_load(chosen)).columns.any_spelling == ("region", "id")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bell\x07",
+        "del\x7f",
+        "next\x85line",
+        "line\u2028",
+        "mark\ufeff",
+        "two\nlines",
+        "c\x9b31m",
+        ".5",
+        "\U0001f600 mood",
+    ],
+)
+def test_any_name_of_a_column_is_read_back_from_the_spec(tmp_path: Path, name: str) -> None:
+    """Given a header with characters that YAML does not allow, when init writes a spec, then it has the same names."""
+    rows = pd.DataFrame({"id": range(300), "at": pd.date_range("2024-01-01", periods=300, freq="h")})
+    rows[name] = [number % 7 for number in range(300)]
+    rows[f"{name} always"] = 1
+    rows["y"] = [number * 7 % 5 % 2 for number in range(300)]
+    rows.to_parquet(tmp_path / "rows.parquet")
+
+    init(str(tmp_path / "rows.parquet"), target="y", key=("id",), output=tmp_path / "m.yaml")
+
+    columns = read_spec((tmp_path / "m.yaml").read_text(encoding="utf-8"), "m.yaml").columns
+    assert list(columns.features) == [name]
+    assert f"{name} always" in columns.ignore
