@@ -190,7 +190,7 @@ _OF_TYPES = {
     "model_attributes_type": "write keys below it, each with its value",
     "string_type": "write a text, in quotes if it looks like a number or true",
 }
-"""What to write where a value is of another type; pydantic speaks of Python's types."""
+"""The message for a value of another type, in words of the spec."""
 
 
 def _in_words(problem: dict[str, Any]) -> str:
