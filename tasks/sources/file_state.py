@@ -33,6 +33,7 @@ class FileStates:
         empty: Files without a byte beside others; they are read when they have rows.
         broken: The number of lines that can't be read, by file.
         mixed_zones: Columns of which some times have a zone and others don't.
+        later: Files that are new and have only rows after the window.
         outdone: Folders such as `region=north` whose column a file has itself, with other values.
     """
 
@@ -43,6 +44,7 @@ class FileStates:
     unread: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
     broken: dict[str, int] = field(default_factory=dict)
+    later: list[str] = field(default_factory=list)
     outdone: set[str] = field(default_factory=set)
     mixed_zones: set[str] = field(default_factory=set)
 
@@ -58,6 +60,7 @@ class FileStates:
                 for name in self.unread
             ),
             *(f"{name!r} is empty, so it is passed over" for name in self.empty),
+            *_later_note(self.later),
             *(
                 f"the folder {name!r} says other than the column of its files; the column counts"
                 for name in sorted(self.outdone)
@@ -77,6 +80,14 @@ class FileStates:
     def add(self, path: str, identity: str, newest: datetime | None, until: datetime) -> None:
         """Remember a file that was read to its end."""
         self.current[path] = FileState(identity=identity, newest=newest, read_until=until)
+
+
+def _later_note(files: list[str]) -> list[str]:
+    if not files:
+        return []
+    more = len(files) - 1
+    others = f" and {more:,} other file{'' if more == 1 else 's'} have" if more else " has"
+    return [f"{files[0]!r}{others} only rows after this moment, which are not used yet"]
 
 
 def mixed_zones_note(column: str) -> str:

@@ -71,6 +71,7 @@ def read_files(
                 continue
             span = window if file.origin in states.earlier else Window(until=window.until)
             newest: datetime | None = None
+            is_used = file.origin in states.earlier
             broken, like = BrokenLines(), pd.DataFrame()
             for table in in_chunks(_tables(filesystem, file, source, roles, span, texts, states.renamed, broken)):
                 states.outdone |= outdone_folders(table, file.partitions)
@@ -82,6 +83,7 @@ def read_files(
                 like = frame.iloc[:0]
                 frame = within(frame, roles, span)
                 if len(frame):
+                    is_used = True
                     yield Chunk(file.origin, frame)
             if broken:
                 states.broken[file.origin] = len(broken.reasons)
@@ -91,6 +93,8 @@ def read_files(
                 newest = newest_in_parquet(filesystem, file.path, roles.event_time)
             if filesystem is not None and file_identity(filesystem.info(file.path)) != file.identity:
                 raise SourceError(f"{file.path!r} changed while it was read; run the turn again")
+            if newest is not None and newest >= window.until and not is_used:
+                states.later.append(file.origin)
             states.add(file.origin, file.identity, newest, window.until)
 
 

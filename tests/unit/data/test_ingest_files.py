@@ -115,6 +115,22 @@ def test_an_empty_file_among_the_rest_is_named_and_read_once_it_has_rows(loop: L
     ]
 
 
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_files_with_only_later_rows_are_named_until_they_are_used(loop: Loop, form: str):
+    """Given files of next month beside this month's, when a turn reads them, then it says that they are not used yet."""
+    for name, since in (("a", "2024-01-01"), ("b", "2024-02-05"), ("c", "2024-02-07")):
+        loop.write(f"{name}.{form}", sales(100, since, first=1000 * ord(name)))
+
+    batch, _ = loop.turn(FEBRUARY)
+    later, _ = loop.turn(MARCH)
+
+    assert (batch.new, later.new) == (100, 200)
+    assert [note.rpartition("/")[2] for note in batch.notes] == [
+        f"b.{form}' and 1 other file have only rows after this moment, which are not used yet"
+    ]
+    assert later.notes == ()
+
+
 def test_a_source_of_empty_files_alone_is_an_error(loop: Loop):
     loop.write("a.csv", sales(200))
     (loop.folder / "data" / "a.csv").write_bytes(b"")
