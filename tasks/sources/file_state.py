@@ -77,8 +77,10 @@ class FileStates:
         state = self.earlier.get(path)
         return state is not None and state.identity == identity and state.exhausted(timed=timed)
 
-    def add(self, path: str, identity: str, newest: datetime | None, until: datetime) -> None:
-        """Remember a file that was read to its end."""
+    def add(self, path: str, identity: str, newest: datetime | None, until: datetime, *, is_used: bool) -> None:
+        """Remember a file that was read to its end, and whether rows of it were used now or earlier."""
+        if newest is not None and newest >= until and not is_used:
+            self.later.append(path)
         self.current[path] = FileState(identity=identity, newest=newest, read_until=until)
 
 

@@ -93,9 +93,7 @@ def read_files(
                 newest = newest_in_parquet(filesystem, file.path, roles.event_time)
             if filesystem is not None and file_identity(filesystem.info(file.path)) != file.identity:
                 raise SourceError(f"{file.path!r} changed while it was read; run the turn again")
-            if newest is not None and newest >= window.until and not is_used:
-                states.later.append(file.origin)
-            states.add(file.origin, file.identity, newest, window.until)
+            states.add(file.origin, file.identity, newest, window.until, is_used=is_used)
 
 
 def with_partitions(table: "pa.Table", partitions: Mapping[str, str | int | None]) -> "pa.Table":

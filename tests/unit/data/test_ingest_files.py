@@ -117,7 +117,7 @@ def test_an_empty_file_among_the_rest_is_named_and_read_once_it_has_rows(loop: L
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_files_with_only_later_rows_are_named_until_they_are_used(loop: Loop, form: str):
-    """Given files of next month beside this month's, when a turn reads them, then it says that they are not used yet."""
+    """Given files of next month beside this month's, when a turn reads them, then it says that it does not use them."""
     for name, since in (("a", "2024-01-01"), ("b", "2024-02-05"), ("c", "2024-02-07")):
         loop.write(f"{name}.{form}", sales(100, since, first=1000 * ord(name)))
 
