@@ -49,6 +49,8 @@ def head_of(path: str, where: str, encoding: str) -> bytes:
             )
     if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
         raise SourceError(f"{where} is a web page, not a table; check the address of the source")
+    if head.startswith(b"version https://git-lfs"):
+        raise SourceError(f"{where} is a pointer of Git LFS, not the file itself; run git lfs pull")
     if b"\0" in head and "16" not in encoding and "32" not in encoding:
         raise SourceError(f"{where} contains zero bytes, so it isn't text; provide CSV, JSON lines or Parquet")
     return head
@@ -57,6 +59,6 @@ def head_of(path: str, where: str, encoding: str) -> bytes:
 def not_in_encoding(where: str, encoding: str, detail: str) -> str:
     """Return the error message for a text in an unexpected encoding."""
     return (
-        f"{where} is not encoded in {encoding} ({detail[:80]}); set source.encoding, such as latin-1 "
-        f"(`everfit init --encoding latin-1`)"
+        f"{where} is not encoded in {encoding} ({detail[:80]}); set source.encoding, such as cp1252 "
+        f"(`everfit init --encoding cp1252`)"
     )

@@ -10,6 +10,7 @@ from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
 from everfit.tasks.sources.chunks import check_columns, rows_at_once, wanted_columns
 from everfit.tasks.sources.times import time_filter
+from everfit.tasks.storage.values import LATEST, as_times
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,7 +63,10 @@ def _without_views(schema: "pa.Schema") -> "pa.Schema":
 
 
 def newest_in_parquet(filesystem: "AbstractFileSystem | None", path: str, event_time: str | None) -> datetime | None:
-    """Return the newest event time in the file's statistics, or None without statistics."""
+    """Return the newest known event time by the file's statistics, or None without statistics.
+
+    Where a time says "not known", such as 9999-12-31, all times are read.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -82,8 +86,10 @@ def newest_in_parquet(filesystem: "AbstractFileSystem | None", path: str, event_
             if statistics is None or not statistics.has_min_max:
                 return None
             ends.append(pd.Timestamp(statistics.max))
-    newest = max(ends, default=None)
-    if newest is None:
-        return None
-    newest = newest.tz_localize("UTC") if newest.tz is None else newest.tz_convert("UTC")
-    return newest.floor("us").to_pydatetime()
+        newest = max(ends, default=None)
+        if newest is None:
+            return None
+        newest = newest.tz_localize("UTC") if newest.tz is None else newest.tz_convert("UTC")
+        if newest >= LATEST:
+            newest = as_times(file.read([event_time])[event_time].to_pandas()).max()
+        return None if pd.isna(newest) else newest.floor("us").to_pydatetime()

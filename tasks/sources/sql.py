@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -13,6 +13,8 @@ from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
 from everfit.tasks.core.secrets import reveal
 from everfit.tasks.sources.chunks import Chunk, check_columns, rows_at_once
+from everfit.tasks.sources.times import PLACEHOLDERS
+from everfit.tasks.storage.values import EARLIEST, LATEST
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Executable
@@ -99,7 +101,9 @@ def _near_window(column: "Any", window: Window) -> "Any":
     inside = text < (window.until + timedelta(days=2)).date().isoformat()
     if window.since is not None and window.since > _BEGINNING + timedelta(days=1):
         inside &= text >= (window.since - timedelta(days=1)).date().isoformat()
-    return inside
+        inside |= sa.func.substr(text, 1, 10).in_([moment.date().isoformat() for moment in PLACEHOLDERS])
+        inside |= text <= (EARLIEST + timedelta(days=1)).date().isoformat()
+    return inside | (text >= LATEST.date().isoformat())
 
 
 def _shortest(moment: datetime, between: str) -> str:
@@ -174,15 +178,17 @@ def statement(
         return select, {}
     if connection.dialect.name == "sqlite":
         return select.where(_near_window(column, window) | column.is_(None)), {}
-    zoned = getattr(column.type, "timezone", False)
-    until, since = (
-        value if value is None or zoned else value.replace(tzinfo=None) for value in (window.until, window.since)
-    )
-    if isinstance(column.type, sa.Date):
-        until, since = until and until.date(), since and since.date()  # type: ignore[assignment]
-        inside = column <= until
-    else:
-        inside = column < until
-    if since is not None:
-        inside &= column >= since
-    return select.where(inside | column.is_(None)), {}
+    is_day, zoned = isinstance(column.type, sa.Date), getattr(column.type, "timezone", False)
+
+    def at(moment: datetime) -> date:
+        if is_day:
+            return moment.date()
+        return moment if zoned else moment.replace(tzinfo=None)
+
+    inside = column <= at(window.until) if is_day else column < at(window.until)
+    if window.since is not None:
+        inside &= column >= at(window.since)
+        inside |= column.in_([at(moment.to_pydatetime()) for moment in PLACEHOLDERS])
+        inside |= column <= at(EARLIEST.to_pydatetime())
+    # Rows whose time says "not known" go to quarantine, as those without one do.
+    return select.where(inside | column.is_(None) | (column >= at(LATEST.to_pydatetime()))), {}

@@ -1,5 +1,6 @@
 """The times of a source: read them as UTC, and cut rows to a window of event time."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
 from everfit.tasks.sources.numbered_times import is_numbered, numbered_times
-from everfit.tasks.storage.values import FAULTS, without_sentinels
+from everfit.tasks.storage.values import EARLIEST, FAULTS, LATEST, without_sentinels
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,14 +26,20 @@ def time_filter(schema: "pa.Schema", event_time: str | None, window: Window) -> 
 
     if event_time is None or event_time not in schema.names or not pa.types.is_timestamp(schema.field(event_time).type):
         return None
-    zone = schema.field(event_time).type.tz
-    until, since = pd.Timestamp(window.until), pd.Timestamp(window.since) if window.since else None
-    if zone is None:  # times without a zone are UTC
-        until, since = until.tz_convert(None), since.tz_convert(None) if since is not None else None
-    condition = pds.field(event_time) < until
-    # Keep rows without a time: they go to quarantine and must not get lost.
-    condition = condition if since is None else condition & (pds.field(event_time) >= since)
-    return condition | pds.field(event_time).is_null()
+    kind, time = schema.field(event_time).type, pds.field(event_time)
+
+    def at(moment: datetime) -> pd.Timestamp:
+        stamp = pd.Timestamp(moment)
+        return stamp if kind.tz else stamp.tz_convert(None)  # times without a zone are UTC
+
+    condition = time < at(window.until)
+    if window.since is not None:
+        condition &= time >= at(window.since)
+        condition |= time.isin([at(moment) for moment in PLACEHOLDERS])
+        if kind.unit != "ns":  # nanoseconds begin in 1677
+            condition |= time <= at(EARLIEST)
+    # Keep rows without a time that is known: they go to quarantine and must not get lost.
+    return condition | time.is_null() | (time >= at(LATEST))
 
 
 def dated(
@@ -73,7 +80,7 @@ def dated(
     return frame
 
 
-_PLACEHOLDERS = pd.to_datetime(["1753-01-01", "1899-12-30", "1900-01-01", "1970-01-01"], utc=True).as_unit("us")
+PLACEHOLDERS = pd.to_datetime(["1753-01-01", "1899-12-30", "1900-01-01", "1970-01-01"], utc=True).as_unit("us")
 """Where databases and spreadsheets begin to count."""
 
 _GAP = pd.Timedelta(days=30 * 365)
@@ -88,7 +95,7 @@ def known_times(times: pd.Series) -> pd.Series:
         times: Times in UTC, in microseconds; shape (rows,).
     """
     times = without_sentinels(times)
-    placeholders = times.isin(_PLACEHOLDERS)
+    placeholders = times.isin(PLACEHOLDERS)
     if not placeholders.any():
         return times
     first = times[~placeholders].min()

@@ -245,11 +245,11 @@ def _integer(value: object) -> int | None:
     return number if number is not None and -(2**63) <= number < 2**63 else None
 
 
-_EARLIEST, _LATEST = pd.Timestamp("0001-01-03", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC")
+EARLIEST, LATEST = pd.Timestamp("0001-01-03", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC")
 """Times beyond these say that the time is not known, such as 9999-12-31 or 0001-01-01."""
 
 
-_FIRST_KNOWN, _FIRST_UNKNOWN = _EARLIEST.to_pydatetime(), _LATEST.to_pydatetime()
+_FIRST_KNOWN, _FIRST_UNKNOWN = EARLIEST.to_pydatetime(), LATEST.to_pydatetime()
 
 
 def says_unknown(at: datetime) -> bool:
@@ -267,7 +267,7 @@ def without_sentinels(times: pd.Series) -> pd.Series:
     Args:
         times: Times in UTC, in microseconds; shape (rows,).
     """
-    unknown = (times >= _LATEST) | (times <= _EARLIEST)
+    unknown = (times >= LATEST) | (times <= EARLIEST)
     return times.mask(unknown) if unknown.any() else times
 
 

@@ -3,10 +3,13 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
+from deltalake import write_deltalake
 from support.turns import Loop, sales
 
 from everfit.blocks.errors import SpecError
@@ -153,6 +156,43 @@ def test_a_time_that_says_not_known_is_not_known(tmp_path: Path, written: str, f
     assert (batch.new, validation.bad_rows) == (4, 0)
     known = loop.workspace.table("sales", "dataset").read().sort_values("id")["known_at"]
     assert known.isna().tolist() == [False, True, False, True]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "delta", "sql"])
+def test_a_row_whose_event_time_is_not_known_is_in_quarantine_once(tmp_path: Path, form: str):
+    """Given times that say "not known" beyond a turn's window, when turns read the rows, then none is left out."""
+    rows = sales(900)
+    times = pd.to_datetime(rows["at"]).dt.tz_localize(None).astype("datetime64[us]").to_numpy().copy()
+    times[[5, 7, 9]] = np.array(["9999-12-31T23:59:59.999999", "0001-01-01", "1970-01-01"], dtype="datetime64[us]")
+    rows["at"] = times
+    loop = Loop(tmp_path, source=written_as(form, tmp_path, rows))
+
+    first, _ = loop.turn(datetime(2024, 1, 20, tzinfo=UTC))
+    second, _ = loop.turn(FEBRUARY)
+
+    assert loop.count("dataset") + loop.count("quarantine") == first.new + second.new == 31 * 24
+    assert len(loop.quarantine()) == 3
+    assert loop.quarantine()["_reasons"].str.contains("has no event time, since .* says that it is not known").all()
+
+
+def written_as(form: str, folder: Path, rows: pd.DataFrame) -> dict[str, str]:
+    """Write rows, and return the source that reads them."""
+    path = folder / f"rows.{form}"
+    if form == "delta":
+        write_deltalake(
+            path, pa.Table.from_pandas(rows.assign(at=rows["at"].dt.tz_localize("UTC")), preserve_index=False)
+        )
+        return {"kind": "delta", "path": str(path)}
+    if form == "sql":
+        engine = sa.create_engine(f"sqlite:///{path}")
+        rows.to_sql("rows", engine, index=False, dtype={"at": sa.DateTime()})
+        engine.dispose()
+        return {"kind": "sql", "url": f"sqlite:///{path}", "table": "rows"}
+    if form == "csv":
+        rows.assign(at=rows["at"].map(str)).to_csv(path, index=False)
+    else:
+        rows.to_parquet(path, index=False)
+    return {"kind": "files", "path": str(path)}
 
 
 def test_rows_from_when_a_database_begins_to_count_are_kept_among_their_like(loop: Loop):

@@ -46,7 +46,7 @@ def test_byte_order_marks_encodings_and_gzip(tmp_path: Path):
     check(read(written(tmp_path, "\n\n" + CSV.replace("\n", "\r\n"))))
     latin = CSV.replace("one", "café").encode("latin-1")
     assert read(written(tmp_path, latin), encoding="latin-1")["name"][0] == "café"
-    with pytest.raises(SourceError, match=r"is not encoded in utf-8 .* set source.encoding, such as latin-1"):
+    with pytest.raises(SourceError, match=r"is not encoded in utf-8 .* set source.encoding, such as cp1252"):
         read(written(tmp_path, latin))
     with pytest.raises(SourceError, match=r"is UTF-16; set source.encoding to utf-16"):
         read(written(tmp_path, CSV.encode("utf-16")))
@@ -156,6 +156,7 @@ def test_a_comma_in_numbers_where_something_else_parts_them(tmp_path: Path, deli
         ("a.csv.gz", gzip.compress(CSV.encode() * 5000)[:500], "can't be read as csv"),
         ("a.parquet", b"PAR1 and then nothing", "can't be read as parquet"),
         ("a.parquet", b"", "can't be read as parquet"),
+        ("a.csv", "version https://git-lfs.github.com/spec/v1\nsize 9\n", "pointer of Git LFS, .* run git lfs pull"),
         ("a.xlsx", b"whatever", "is a spreadsheet; save its sheet as CSV"),
         (
             "a.csv",
