@@ -17,7 +17,8 @@ def later_history(ledger: Ledger, turn_id: str) -> dict[str, Any]:
 
     Returns:
         The turn's decisions, such as those of the gate and of the person who approved; its releases; the release that
-        came after, such as a rollback; the verdicts of the looks at the version; and the incidents meanwhile.
+        came after, such as a rollback; the verdicts of the looks at the version; and the incidents meanwhile, with the
+        turn's own request for approval.
     """
     story = ledger.story(turn_id)
     model, number = story.turn.model, (story.turn.record.get("version") or {}).get("version")
@@ -35,7 +36,9 @@ def later_history(ledger: Ledger, turn_id: str) -> dict[str, Any]:
         ],
         "looks": [{"until": entry.until, "verdict": entry.verdict, "reasons": list(entry.reasons)} for entry in looks],
         "incidents": [
-            entry.model_dump(mode="json") for entry in ledger.incidents.of(model) if _is_within(entry.opened_at, spans)
+            entry.model_dump(mode="json")
+            for entry in ledger.incidents.of(model)
+            if turn_id in entry.subject or _is_within(entry.opened_at, spans)
         ],
     }
 
