@@ -174,26 +174,28 @@ class Endpoint:
         self.drain.identity = servable.inputs.identity
         self.champion = servable  # a single assignment: a request sees either the old or the new champion
 
-    def _find_name(self) -> str:
-        return self.name if self.workspace is None else present_name(self.workspace, self.present_name)
-
     def _find_tables(self) -> None:
         """Check the store, and turn to the tables of the model's present name."""
         self.check_store()
-        if self.workspace is None:
-            return
-        if self._former is None:
+        if self.workspace is not None and self._former is None:
             self._former = former_names(self.workspace, self.present_name)
-        if (name := self._find_name()) != self.present_name:
-            logger.info("%s is called %s now; predictions and labels are logged under that name", self.name, name)
-            self.present_name = self.follower.model = name
-            self.log, self.labels = self.workspace.table(name, "predictions"), self.workspace.table(name, "labels")
-            self.label_journal.drain.table = self.labels
-            if self.lookup is not None:
-                self.lookup.model = name
-        self.label_journal.drain.former = self._folders_before("labels")
+        self._find_name()
+        self.label_journal.drain.table, self.label_journal.drain.former = self.labels, self._folders_before("labels")
         if self.drain is not None:
             self.drain.table, self.drain.former = self.log, self._folders_before("spool")
+
+    def _find_name(self) -> str:
+        """Return how the model is called now, and remember it."""
+        if (
+            self.workspace is not None
+            and (name := present_name(self.workspace, self.present_name)) != self.present_name
+        ):
+            logger.info("%s is called %s now; predictions and labels are logged under that name", self.name, name)
+            self.log, self.labels = self.workspace.table(name, "predictions"), self.workspace.table(name, "labels")
+            self.present_name = self.follower.model = name
+            if self.lookup is not None:
+                self.lookup.model = name
+        return self.present_name
 
     def _folders_before(self, kind: str) -> list[Path]:
         """Return the folders in which services of the model's former names keep what is not in its tables yet."""

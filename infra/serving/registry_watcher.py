@@ -128,10 +128,11 @@ class RegistryWatcher:
             if self._is_as_before():
                 return
             asked_at, client = time.monotonic(), self._registered()
-            champion = model_registry.champion(client, self.model)
-            if champion is None and (name := self._find_name()) != self.model:
+            asked = self.model
+            champion = model_registry.champion(client, asked)
+            if champion is None and (name := self._find_name()) != asked:
                 self.model = name
-                champion = model_registry.champion(client, self.model)
+                champion = model_registry.champion(client, name)
             challenger = model_registry.challenger(client, self.model)
             arms = read_split(client, challenger) if challenger is not None else None
             # Before the version: its first answer has them already.

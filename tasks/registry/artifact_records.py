@@ -140,7 +140,7 @@ def read_copy(workspace: Workspace, version: ModelVersion) -> dict[str, str] | N
             f"the digests of version {version.version} of {version.model!r} in {path!r} can't be read; "
             f"write them again with `everfit verify {version.model} --record`"
         ) from error
-    if (copy.model, copy.version, copy.run_id) != (version.model, version.version, version.run_id):
+    if (copy.version, copy.run_id) != (version.version, version.run_id):  # not the name: models are renamed
         raise ArtifactError(
             f"{path!r} has the digests of version {copy.version} of {copy.model!r}, run {copy.run_id!r}; "
             f"write them again with `everfit verify {version.model} --record`"

@@ -12,6 +12,8 @@ from everfit.infra.serving.spool import Spool
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.predictions import prediction_log
+from everfit.tasks.registry import model_registry
+from everfit.tasks.registry.artifact_records import record_artifacts
 from everfit.tasks.retention.renaming import Renaming, rename_model
 from everfit.tasks.storage.former_names import note_renaming
 from everfit.tasks.storage.tables import Table
@@ -43,6 +45,8 @@ def test_its_answers_are_logged_under_the_new_name(
     ledger = Ledger.open(Settings().ledger)
     with ledger.turns.take("flights", Trigger(), Window(until=UNTIL)) as turn:
         ledger.turns.finish(turn, state="Promoted", verdict="promote", reasons=["good"], record={})
+    champion = model_registry.champion(registry.client, "flights")
+    record_artifacts(registry.client, ledger, there, champion, actor="a turn", reason="it was registered")
     service = serve("flights")
     asked = [ask(service, good)]
     until(lambda: ids_in_the_log("flights") == asked)
@@ -55,6 +59,8 @@ def test_its_answers_are_logged_under_the_new_name(
     asked.append(ask(service, good, "departures"))
     until(lambda: ids_in_the_log("departures") == sorted(asked))
     assert not there.exists(there.file("flights"))
+    until(lambda: service.client.get("/models/flights").json()["champion"]["files_checked_by"] == "workspace")
+    assert service.client.get("/models/flights").json()["failed_version"] is None
     registry.champion("departures", registry.add("departures", "second"))
     until(lambda: service.client.get("/models/departures").json()["version"] == 2)
 
