@@ -176,7 +176,8 @@ class RetrainingPolicy(Policy):
         "odds follow the classes' shares), `intercept` (a constant shift), `recalibration` (a shift and another "
         "scale), `former_champion` (an earlier version), `refit` (the champion's settings on newer rows). The "
         "smallest one that is enough is judged by the gate and released without a search. `true` tries them all. Only "
-        "rows with event times allow it. The first four need a metric that sees more than the order of the answers.",
+        "rows with event times allow it. The first four need a metric that sees more than the order of the answers; "
+        "for `threshold`, a `training.business_value` does too.",
     )
     cost_benefit: CostBenefitPolicy | None = Field(
         default=None, description="The value of quality and the cost of a turn. Without it a loss alone decides."

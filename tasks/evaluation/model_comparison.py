@@ -11,7 +11,7 @@ from everfit.tasks.evaluation.scored_rows import ScoredRows, resampling_days
 from everfit.tasks.statistics.comparison import compare
 from everfit.tasks.statistics.dependent_comparison import compare_dependent
 from everfit.tasks.statistics.dependent_rows import Rows
-from everfit.tasks.statistics.metrics import metric
+from everfit.tasks.statistics.metrics import Floats, Metric, metric
 
 Codes = npt.NDArray[np.int64]
 
@@ -30,6 +30,22 @@ def compare_models(spec: ModelSpec, scored: ScoredRows, other: str) -> PairedCom
         NotEnoughError: There are too few rows, or too few of a class.
     """
     measured = metric(spec.metric, spec.task)
+    return compare_rows(spec, scored, measured, scored.scores["challenger"], scored.scores[other])
+
+
+def compare_rows(spec: ModelSpec, scored: ScoredRows, measured: Metric, new: Floats, old: Floats) -> PairedComparison:
+    """Compare two answers to each row by a metric.
+
+    Args:
+        spec: As in `compare_models`.
+        scored: The rows.
+        measured: The metric.
+        new: Scores of the challenger; shape (rows,) or (rows, classes).
+        old: Scores of the other model.
+
+    Raises:
+        DataError: As in `compare_models`; so are its other errors.
+    """
     if spec.gate.resample == "auto" and spec.columns.event_time is not None:
         rows = scored.rows
         times = rows[spec.columns.time].to_numpy("datetime64[ns]").astype(np.int64)
@@ -44,8 +60,8 @@ def compare_models(spec: ModelSpec, scored: ScoredRows, other: str) -> PairedCom
             Rows(
                 measured,
                 scored.truth[order],
-                scored.scores["challenger"][order],
-                scored.scores[other][order],
+                new[order],
+                old[order],
                 times[order],
                 {name: codes[order] for name in parts if (codes := _shared(rows[name])) is not None},
                 {} if whole is None else {str(spec.columns.entity): whole[order]},
@@ -54,8 +70,8 @@ def compare_models(spec: ModelSpec, scored: ScoredRows, other: str) -> PairedCom
         )
     return compare(
         scored.truth,
-        scored.scores["challenger"],
-        scored.scores[other],
+        new,
+        old,
         measured,
         confidence=spec.gate.confidence,
         draws=spec.gate.draws,

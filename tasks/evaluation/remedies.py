@@ -10,17 +10,31 @@ from datetime import datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.split import Sample, TrainingData, kept_rows
-from everfit.tasks.evaluation.remedy_ladder import REFIT, EarlierVersion, Ladder, Patient, class_shares, former_name
+from everfit.tasks.evaluation.acting_threshold import new_threshold
+from everfit.tasks.evaluation.remedy_ladder import (
+    REFIT,
+    THRESHOLD,
+    EarlierVersion,
+    Ladder,
+    Patient,
+    class_shares,
+    former_name,
+)
 from everfit.tasks.gate.remedies import KEEP, RemediesTried
 from everfit.tasks.models.corrected_model import corrected
 from everfit.tasks.models.skops_format import dump_model, load_model, trusted_types
-from everfit.tasks.statistics.corrections import Correction, fit_correction
+from everfit.tasks.statistics.corrections import Correction, corrections_for, fit_correction
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.statistics.scores import class_indices, model_scores
 from everfit.tasks.training.results import Fitted, Remedied
 from everfit.tasks.training.train import fit_on, keep_model
+
+Floats = npt.NDArray[np.float64]
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -58,29 +72,37 @@ def treat(data: TrainingData, patient: Patient, path: str) -> Treatment | None:
     if isinstance(split.holdout, Sample) or split.holdout.since is None or patient.seen >= split.holdout.since:
         return None
     ladder = Ladder(data, patient, f"{path}.trial")
-    if ladder.names == [REFIT] and REFIT not in data.spec.retraining.tried_remedies:
+    only_measured = ladder.names == [REFIT] and REFIT not in data.spec.retraining.tried_remedies
+    if only_measured and not ladder.acts_by_value:
         return None
     starts = [*([split.chosen_from] if split.chosen_from else []), split.holdout.since, *split.refits]
-    chain: list[Fitted] = []
+    judged: list[tuple[int, datetime, str]] = []
     for place, (start, end) in enumerate(pairwise([*starts, split.holdout.until])):
         ladder.measure(start, end)
         if start >= split.holdout.since:
-            chosen, _ = ladder.choose(place, with_keep=False)
-            chain.append(_written(ladder, chosen, place, start, path.replace(".skops", f"-{len(chain) + 1}.skops")))
+            judged.append((place, start, ladder.choose(place, with_keep=False)[0]))
     chosen, rungs = ladder.choose(len(starts), with_keep=True)
+    value = ladder.value_lead()
+    if chosen == KEEP and value is not None and value.is_sure:
+        chosen = THRESHOLD
+        judged = [(place, start, THRESHOLD) for place, start, _ in judged]
     correction = ladder.newest_correction(chosen)
     tried = RemediesTried(
         champion=patient.champion.version,
         metric=data.spec.metric,
         rungs=rungs,
         chosen=chosen,
-        how="" if correction is None else str(correction),
+        how=_in_numbers(ladder, chosen, correction),
+        value=value,
         is_judged=False,
     )
     why_not = _why_not(data, patient, chosen)
     if chosen == KEEP or why_not:
         return Treatment(tried.model_copy(update={"why_not": why_not}), None)
-    *earlier, newest = chain
+    *earlier, newest = [
+        _written(ladder, name, place, start, path.replace(".skops", f"-{number}.skops"))
+        for number, (place, start, name) in enumerate(judged, start=1)
+    ]
     best = ladder.choice(len(starts)) if chosen == REFIT else _version(patient, chosen).choice
     for version in (patient.champion, *patient.former):
         data.workspace.write(_base(path, version.version), dump_model(version.model))
@@ -108,6 +130,10 @@ def fit_remedy(data: TrainingData, challenger: Fitted, tried: RemediesTried, pat
         return fit_on(data, choice.candidate, whole, path, choice.setting).model_copy(update={"remedied": made})
     base = load_model(data.workspace.read(made.base))
     model, correction = remade(data, made, base, whole.until)
+    threshold = challenger.threshold
+    if _acts_by_value(data, made):
+        truth, answers = _answers(data, made, base, whole.until)
+        threshold = new_threshold(data.spec, truth, answers, 0.5 if threshold is None else threshold)
     window = Window(since=data.split.training.since, until=whole.until)
     described = challenger.model_copy(
         update={
@@ -117,6 +143,7 @@ def fit_remedy(data: TrainingData, challenger: Fitted, tried: RemediesTried, pat
             "setting": choice.setting,
             "trained_on": window,
             "features": tuple(str(one) for one in base.feature_names_in_),
+            "threshold": threshold,
         }
     )
     return _kept(data, model, described, made.model_copy(update={"correction": correction}), path)
@@ -134,17 +161,36 @@ def remade(
         until: End of the rows.
     """
     spec, measured = data.spec, metric(data.spec.metric, data.spec.task)
-    if made.remedy.startswith(_FORMER):
+    if made.remedy.startswith(_FORMER) or _acts_by_value(data, made):
         return base, None
-    rows = data.rows(
-        Window(since=made.since, until=until), "correct by", [str(name) for name in base.feature_names_in_]
-    )
-    rows = rows[~kept_rows(rows, spec)]
     classes = [] if spec.task == "regression" else base.classes_.tolist()
-    answers = model_scores(base, rows[list(base.feature_names_in_)], classes, spec.task)
-    truth = class_indices(rows[spec.columns.target], classes, spec.task)
+    truth, answers = _answers(data, made, base, until)
     correction = fit_correction(made.remedy, truth, answers, measured, class_shares(data, made.since, classes))
     return (base if correction is None else corrected(base, correction)), correction
+
+
+def _acts_by_value(data: TrainingData, made: Remedied) -> bool:
+    """Return whether a remedy is a threshold that changes no answer: one that the metric does not see."""
+    helpful = corrections_for(metric(data.spec.metric, data.spec.task), 2)
+    return made.remedy == THRESHOLD and THRESHOLD not in helpful
+
+
+def _answers(data: TrainingData, made: Remedied, base: "Pipeline", until: datetime) -> tuple[Floats, Floats]:
+    """Return labels and a version's answers of the rows from which a remedy is fitted."""
+    spec, features = data.spec, [str(name) for name in base.feature_names_in_]
+    rows = data.rows(Window(since=made.since, until=until), "correct by", features)
+    rows = rows[~kept_rows(rows, spec)]
+    classes = [] if spec.task == "regression" else base.classes_.tolist()
+    answers = model_scores(base, rows[features], classes, spec.task)
+    return class_indices(rows[spec.columns.target], classes, spec.task), answers
+
+
+def _in_numbers(ladder: Ladder, chosen: str, correction: Correction | None) -> str:
+    """Return a remedy in numbers; an empty text if it has none."""
+    if correction is not None:
+        return str(correction)
+    threshold = ladder.threshold_at(ladder.data.split.whole.until) if chosen == THRESHOLD else None
+    return "" if threshold is None else f"acting from {threshold:.3g} on"
 
 
 def _why_not(data: TrainingData, patient: Patient, chosen: str) -> str:
@@ -167,7 +213,7 @@ def _written(ladder: Ladder, chosen: str, place: int, start: datetime, path: str
         return keep_model(data, choice, model, path).model_copy(
             update={"remedied": _remedied(patient, chosen, None, path)}
         )
-    version = _version(patient, chosen)
+    version, acts = _version(patient, chosen), chosen == THRESHOLD and ladder.acts_by_value
     correction = ladder.correction(chosen, place)
     model = version.model if correction is None else corrected(version.model, correction)
     described = Fitted(
@@ -177,7 +223,7 @@ def _written(ladder: Ladder, chosen: str, place: int, start: datetime, path: str
         trained_on=Window(since=data.split.training.since, until=start),
         features=tuple(str(name) for name in version.model.feature_names_in_),
         setting=version.choice.setting,
-        threshold=version.threshold,
+        threshold=ladder.threshold(place) if acts else version.threshold,
     )
     return _kept(data, model, described, _remedied(patient, chosen, correction, path), path)
 

@@ -13,9 +13,10 @@ import pandas as pd
 from everfit.blocks.errors import EverfitError
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.split import TrainingData, kept_rows
+from everfit.tasks.evaluation.acting_threshold import ActedPart, acts_by_value, new_threshold, value_lead
 from everfit.tasks.evaluation.model_comparison import compare_models
 from everfit.tasks.evaluation.scored_rows import score_rows
-from everfit.tasks.gate.remedies import KEEP, Lead, Rung, smallest_enough
+from everfit.tasks.gate.remedies import KEEP, Lead, Rung, ValueLead, smallest_enough
 from everfit.tasks.statistics.corrections import Correction, corrections_for, fit_correction
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.statistics.newest_parts import Gain, agreeing_parts
@@ -34,7 +35,7 @@ logger = logging.getLogger("everfit.training")
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-REFIT = "refit"
+REFIT, THRESHOLD = "refit", "threshold"
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class _Part:
         refits: The champion's procedure as it was fitted before it, by span.
         scores: Of each remedy for the rows, by name; shape (rows,) or (rows, classes) each.
         by_span: Of each refit.
+        threshold: From which on the champion would act, as it was fitted before it; None if that is not tried.
     """
 
     rows: Mask
@@ -88,6 +90,7 @@ class _Part:
     refits: dict[str, FittedModel]
     scores: dict[str, Floats]
     by_span: dict[str, Floats]
+    threshold: float | None
 
 
 class Ladder:
@@ -103,6 +106,7 @@ class Ladder:
 
     Attributes:
         names: The remedies, the smallest first.
+        acts_by_value: Whether another threshold is tried too, which no metric shows.
     """
 
     def __init__(self, data: TrainingData, patient: Patient, scratch: str) -> None:
@@ -122,6 +126,7 @@ class Ladder:
         knows_all = list(getattr(patient.champion.model, "classes_", [])) == list(self._scored.classes)
         self._corrections = [name for name in helpful if name in wanted and knows_all]
         self.names = [*self._corrections, *(name for name in models if name != KEEP), REFIT]
+        self.acts_by_value = acts_by_value(spec) and knows_all and THRESHOLD not in self._corrections
         self._parts: list[_Part] = []
 
     def measure(self, start: datetime, end: datetime) -> None:
@@ -138,7 +143,7 @@ class Ladder:
             span: model_scores(fitted.pipeline, features, classes, task) if rows.any() else answers[KEEP]
             for span, fitted in refits.items()
         }
-        part = _Part(rows, corrections, refits, scores, by_span)
+        part = _Part(rows, corrections, refits, scores, by_span, self.threshold_at(start))
         self._parts.append(part)
         if by_span:
             part.scores[REFIT] = by_span[self.span(len(self._parts) - 1)]
@@ -165,6 +170,27 @@ class Ladder:
         """Return a correction by all rows; None for another remedy, or where rows are too few."""
         return self._corrections_at(self.data.split.whole.until).get(name)
 
+    def threshold(self, place: int) -> float | None:
+        """Return from which probability on the champion would act, as it was fitted before a part."""
+        return self._parts[place].threshold
+
+    def threshold_at(self, until: datetime) -> float | None:
+        """Return from which probability on acting was worth most on the rows before a moment; None if not tried."""
+        if not self.acts_by_value:
+            return None
+        truth, answers = self._before(until)
+        return new_threshold(self.data.spec, truth, answers, self._old_threshold)
+
+    def value_lead(self) -> ValueLead | None:
+        """Return how far another threshold is ahead in business value; None if that is not tried or can't be told."""
+        parts = [ActedPart(one.rows, one.threshold) for one in self._parts if one.threshold is not None]
+        return value_lead(self.data.spec, self._scored, KEEP, self._old_threshold, parts) if parts else None
+
+    @property
+    def _old_threshold(self) -> float:
+        known = self.patient.champion.threshold
+        return 0.5 if known is None else known
+
     def refitted(self, place: int) -> tuple[Choice, FittedModel] | None:
         """Return the refit that is judged on a part, and what it was fitted with; None if it could not be fitted."""
         refits = self._parts[place].refits
@@ -188,10 +214,14 @@ class Ladder:
         return best
 
     def _corrections_at(self, start: datetime) -> dict[str, Correction]:
-        before = np.asarray(self._times < pd.Timestamp(start)) & ~kept_rows(self._scored.rows, self.data.spec)
-        truth, answers = self._scored.truth[before], self._scored.scores[KEEP][before]
+        truth, answers = self._before(start)
         fitted = {name: fit_correction(name, truth, answers, self._metric, self._shares) for name in self._corrections}
         return {name: correction for name, correction in fitted.items() if correction is not None}
+
+    def _before(self, start: datetime) -> tuple[Floats, Floats]:
+        """Return labels and the champion's answers of the rows before a moment."""
+        before = np.asarray(self._times < pd.Timestamp(start)) & ~kept_rows(self._scored.rows, self.data.spec)
+        return self._scored.truth[before], self._scored.scores[KEEP][before]
 
     def _refits_at(self, start: datetime) -> dict[str, FittedModel]:
         choice, fitted = self.patient.champion.choice, dict[str, FittedModel]()

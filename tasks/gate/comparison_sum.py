@@ -2,7 +2,7 @@
 
 from everfit.blocks.gating import GatePolicy
 from everfit.tasks.core.figures import Figure, in_digits
-from everfit.tasks.gate.checks.comparison import DECAY, FIRST_SHARE, error_of_try, judge_gain
+from everfit.tasks.gate.checks.comparison import DECAY, FIRST_SHARE, error_of_try, judge_decisive
 from everfit.tasks.gate.evidence import Evidence
 
 
@@ -13,11 +13,11 @@ def comparison_figures(evidence: Evidence, policy: GatePolicy) -> tuple[Figure, 
         evidence: The evidence.
         policy: The policy of the gate.
     """
-    paired = evidence.comparison
+    paired = evidence.decisive
     if paired is None or paired.method == "identical":
         return ()
     attempt, allowed = evidence.attempt, 1 - policy.confidence
-    judged = judge_gain(paired, policy, attempt, evidence.error_share)
+    judged = judge_decisive(evidence, paired, policy)
     error = evidence.error_share * error_of_try(allowed, attempt)
     groups = "" if paired.groups is None else f", {paired.groups:,} groups by {paired.grouped_by}"
     gain, deviation, freedom = paired.difference, paired.deviation, paired.degrees_of_freedom
@@ -63,9 +63,15 @@ def comparison_figures(evidence: Evidence, policy: GatePolicy) -> tuple[Figure, 
         Figure(
             name="must be above",
             value=in_digits(judged.bound),
-            origin="gate.min_gain" if policy.margin is None else "minus gate.margin",
+            origin=_origin_of_bound(evidence, policy),
         ),
     )
+
+
+def _origin_of_bound(evidence: Evidence, policy: GatePolicy) -> str:
+    if evidence.decisive is not evidence.comparison:
+        return "any gain in business value"
+    return "gate.min_gain" if policy.margin is None else "minus gate.margin"
 
 
 def _share(evidence: Evidence) -> str:

@@ -130,13 +130,15 @@ def _remedies(evidence: Evidence) -> tuple[str, ...]:
 
 def _achieved(evidence: Evidence) -> str:
     """Return the challenger's result in one clause."""
-    against, other = evidence.comparison, "the champion's"
+    against, other = evidence.decisive, "the champion's"
     if evidence.champion_version is None:
         against, other = evidence.dummy_comparison, "the dummy's"
     value = number(evidence.challenger.get(evidence.metric))
     if against is None:
         return f"{evidence.metric} {value} on {evidence.holdout_rows:,} rows"
-    values = f"{evidence.metric} {value} against {other} {number(against.champion)}"
+    if against.metric != evidence.metric:
+        value = number(against.challenger)
+    values = f"{against.metric} {value} against {other} {number(against.champion)}"
     return f"{values} on {against.rows:,} rows; {_bound(against)}"
 
 

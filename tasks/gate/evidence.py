@@ -89,6 +89,11 @@ class BusinessValueEvidence(Record):
     challenger: Measured = None
     champion: Measured = None
     unit: str = ""
+    comparison: PairedComparison | None = Field(
+        default=None,
+        exclude_if=_is_unknown,
+        description="With a champion that answers the same and acts from another probability on.",
+    )
 
 
 class ServingEvidence(Record):
@@ -233,6 +238,13 @@ class Evidence(Record):
     def judged_against(self) -> int | None:
         """Version of the champion at the time, whether or not it could be compared with."""
         return self.replaces if self.champion_version is None else self.champion_version
+
+    @property
+    def decisive(self) -> PairedComparison | None:
+        """The comparison with the champion that decides: of two that answer the same, the one in business value."""
+        paired, worth = self.comparison, self.business_value
+        same = paired is not None and paired.method == "identical"
+        return worth.comparison if same and worth is not None and worth.comparison is not None else paired
 
     @property
     def error_share(self) -> float:

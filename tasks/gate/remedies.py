@@ -39,11 +39,26 @@ class Lead(Record):
     @property
     def is_sure(self) -> bool:
         """Whether the higher rung is ahead beyond chance."""
-        from scipy.stats import norm, t
+        return _is_sure(self.gain, self.error, self.degrees_of_freedom)
 
-        freedom = self.degrees_of_freedom
-        quantile = norm.ppf(_SURE) if freedom is None else t.ppf(_SURE, freedom)
-        return bool(self.gain > float(quantile) * self.error)
+
+class ValueLead(Record):
+    """How far the champion is ahead in business value per row if it acts from another probability on."""
+
+    before: FiniteFloat = Field(description="Business value per row at the champion's threshold.")
+    after: FiniteFloat = Field(description="At thresholds that were fitted on earlier rows.")
+    error: FiniteFloat = Field(ge=0, description="Standard error of the difference.")
+    degrees_of_freedom: float | None = Field(default=None, description="Of the error; None if it is known exactly.")
+    unit: str = ""
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the new threshold is ahead beyond chance."""
+        return _is_sure(self.after - self.before, self.error, self.degrees_of_freedom)
+
+    def __str__(self) -> str:
+        unit = f" {self.unit}" if self.unit else ""
+        return f"business value per row: no change {in_digits(self.before)}, threshold {in_digits(self.after)}{unit}"
 
 
 class Rung(Record):
@@ -67,6 +82,11 @@ class RemediesTried(Record):
     rungs: tuple[Rung, ...] = Field(description="The smallest first.")
     chosen: str = Field(description="The smallest rung that is enough.")
     how: str = Field(default="", description="The chosen remedy in numbers.")
+    value: ValueLead | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="Of another threshold, if the spec states what its actions are worth.",
+    )
     why_not: str = Field(default="", description="Why the chosen one was not released, if it was not.")
     is_judged: bool = Field(
         default=True, description="Whether the gate judges the remedy, or the full search after it."
@@ -75,13 +95,17 @@ class RemediesTried(Record):
     @property
     def error_share(self) -> float:
         """Share of the try's error that this comparison may make."""
-        return REMEDY_SHARE if self.is_judged else 1 - REMEDY_SHARE
+        if not self.is_judged:
+            return 1 - REMEDY_SHARE
+        return REMEDY_SHARE if self.value is None else REMEDY_SHARE / 2  # by value, or by the metric
 
     @property
     def summary(self) -> str:
         """The remedies that were tried, and why one was taken or none, in one sentence."""
         values = [(rung.name, "not known" if rung.value is None else in_digits(rung.value)) for rung in self.rungs]
         tried = f"{self.metric}: {', '.join(f'{name} {value}' for name, value in values)}"
+        if self.value is not None:
+            tried += f"; {self.value}"
         if self.is_judged:
             how = f", {self.how}" if self.how else ""
             return (
@@ -96,6 +120,13 @@ class RemediesTried(Record):
             f"A smaller remedy of champion {self.champion}, {remedy_words(self.chosen)}, was not taken, because "
             f"{self.why_not} ({tried}); so candidates were tried"
         )
+
+
+def _is_sure(gain: float, error: float, freedom: float | None) -> bool:
+    from scipy.stats import norm, t
+
+    quantile = norm.ppf(_SURE) if freedom is None else t.ppf(_SURE, freedom)
+    return bool(gain > float(quantile) * error)
 
 
 def smallest_enough(rungs: Sequence[Rung]) -> str:

@@ -1,17 +1,27 @@
 """Compute the business value of a model's predictions, and the threshold that maximises it on validation rows."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from everfit.blocks.errors import ExtensionError, SpecError
+from everfit.blocks.metrics import MetricFacts
 from everfit.blocks.value import ValuePolicy
 from everfit.tasks.core.extensions import load_extension
+from everfit.tasks.statistics.metrics import Metric
+from everfit.tasks.statistics.weighted_metrics import mean_of_rows
 
 Floats = npt.NDArray[np.float64]
 
 _THRESHOLDS = 199
+
+WORTH = Metric(
+    MetricFacts("business value per row", frozenset({"regression"}), True, -math.inf, math.inf),
+    mean_of_rows(lambda _, worth: worth),
+)
+"""The mean of what rows are worth, which are given in place of scores; labels are not looked at."""
 
 
 def worth_of(policy: ValuePolicy, threshold: float) -> Callable[[Floats, Floats], Floats]:

@@ -70,7 +70,12 @@ def _of_sums(finish: Callable[[Floats], Floats], statistics: Callable[[Floats, F
     return lambda y, scores: _Sums([np.ones_like(y), *statistics(y, scores)], finish)
 
 
-def _mean(loss: Callable[[Floats, Floats], Floats]) -> Prepare:
+def mean_of_rows(loss: Callable[[Floats, Floats], Floats]) -> Prepare:
+    """Return the metric that is the mean of a number of each row.
+
+    Args:
+        loss: Function from labels and scores to the numbers; shape (rows,).
+    """
     return _of_sums(lambda sums: sums[1] / sums[0], lambda y, scores: [loss(y, scores)])
 
 
@@ -293,16 +298,16 @@ PREPARE: dict[str, Prepare] = {
     "f1": _of_confusion(_f1),
     "precision": _of_confusion(_precision),
     "recall": _of_confusion(_recall),
-    "brier": _mean(_squared),
-    "log_loss": _mean(_log_loss),
-    "accuracy": _mean(is_correct),
+    "brier": mean_of_rows(_squared),
+    "log_loss": mean_of_rows(_log_loss),
+    "accuracy": mean_of_rows(is_correct),
     "balanced_accuracy": _of_confusion(_balanced_accuracy),
     "f1_macro": _of_confusion(_f1_macro),
     "roc_auc_ovr": _RocAucOvr,
     "rmse": _of_sums(lambda sums: np.sqrt(sums[1] / sums[0]), lambda y, scores: [_squared(y, scores)]),
-    "mse": _mean(_squared),
-    "mae": _mean(_absolute),
-    "mape": _mean(_relative),
+    "mse": mean_of_rows(_squared),
+    "mae": mean_of_rows(_absolute),
+    "mape": mean_of_rows(_relative),
     "r2": _of_sums(_r2, _centred),
 }
 """By scikit-learn's word for the metric."""

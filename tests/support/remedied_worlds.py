@@ -30,6 +30,7 @@ PASSED = Validation(passed=True, rows=1, bad_rows=0, outcomes=(), reasons=(), su
 EXPECTED = {
     "nothing": "nothing",
     "threshold": "threshold",
+    "worth": "threshold",
     "prior": "prior_shift",
     "intercept": "intercept",
     "scale": "recalibration",
@@ -70,9 +71,8 @@ def world_rows(world: str, seed: int, rows: int = 4000) -> pd.DataFrame:
     signal = 2.0 * x - 1.0 * other - 0.5
     if world == "concept":
         signal = np.where(moved, 2.0 * other - 1.0 * x - 0.5, signal)
-    signal = np.where(
-        moved, {"scale": 0.35}.get(world, 1.0) * signal + {"intercept": 1.5, "threshold": -2.5}.get(world, 0.0), signal
-    )
+    shift = {"intercept": 1.5, "threshold": -2.5, "worth": -2.5}.get(world, 0.0)
+    signal = np.where(moved, {"scale": 0.35}.get(world, 1.0) * signal + shift, signal)
     y: Any = (random.random(rows) < 1 / (1 + np.exp(-signal))).astype(float)
     if world == "prior":  # the same rows of a class, of which one has become rarer
         kept = ~moved | (y == 0) | (random.random(rows) < 0.2)
@@ -86,8 +86,9 @@ def world_rows(world: str, seed: int, rows: int = 4000) -> pd.DataFrame:
 def world_spec(world: str, **parts: Any) -> ModelSpec:
     """Return a spec for a world."""
     task = "regression" if world == "answers" else "binary"
-    metric = {"answers": "rmse", "threshold": "f1"}.get(world, "log_loss")
-    training = {"metric": metric, **parts.pop("training", {})}
+    metric = {"answers": "rmse", "threshold": "f1", "worth": "roc_auc"}.get(world, "log_loss")
+    worth = {"business_value": {"true_positive": 10, "false_positive": -10}} if world == "worth" else {}
+    training = {"metric": metric, **worth, **parts.pop("training", {})}
     return a_spec(task, maturity="1h", **{"training": training, "retraining": {"remedies": True}, **parts})
 
 
@@ -119,8 +120,8 @@ def treated(
     candidate = spec.training.candidates[0]
     champion = fit_on(data, candidate, Window(until=MOVED), data.workspace.turn_file("small", "c", "champion.skops"))
     version = ModelVersion(model="small", version=1, run_id="r", trained_until=MOVED)
-    incumbent = Incumbent(version, read_model(champion, data.workspace))
-    mended = EarlierVersion(1, incumbent.model, Choice(candidate=candidate))
+    incumbent = Incumbent(version, read_model(champion, data.workspace), champion.threshold)
+    mended = EarlierVersion(1, incumbent.model, Choice(candidate=candidate), champion.threshold)
     patient = Patient(mended, seen=MOVED, searched_rows=searched_rows, former=former)
     treatment = treat(data, patient, data.workspace.turn_file("small", "t", "remedy.skops"))
     assert treatment is not None

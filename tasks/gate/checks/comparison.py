@@ -29,7 +29,7 @@ FIRST_SHARE, DECAY = 0.6, 1.3
 def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
     if evidence.champion_version is None:
         return
-    paired = evidence.comparison
+    paired = evidence.decisive
     if paired is None:
         subject = f"how the challenger compares with champion {evidence.champion_version}"
         yield missing(_NAME, subject, evidence.not_measured.get(_NAME))
@@ -37,7 +37,7 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
     if paired.confidence < policy.confidence:
         yield too_unsure(_NAME, paired, policy)
         return
-    judged = judge_gain(paired, policy, evidence.attempt, evidence.error_share)
+    judged = judge_decisive(evidence, paired, policy)
     yield Check(
         name=_NAME,
         passed=judged.passed,
@@ -67,6 +67,19 @@ class JudgedGain(NamedTuple):
     bound: float
     confidence: float
     within: bool = False
+
+
+def judge_decisive(evidence: Evidence, paired: PairedComparison, policy: GatePolicy) -> JudgedGain:
+    """Judge the comparison that decides. The bounds of the policy are in units of the metric, so worth needs a gain.
+
+    Args:
+        evidence: The evidence.
+        paired: Its decisive comparison.
+        policy: The policy of the gate.
+    """
+    if paired is evidence.comparison:
+        return judge_gain(paired, policy, evidence.attempt, evidence.error_share)
+    return proven_gain(paired, 0.0, evidence.error_share * error_of_try(1 - policy.confidence, evidence.attempt))
 
 
 def judge_gain(paired: PairedComparison, policy: GatePolicy, attempt: int, share: float = 1.0) -> JudgedGain:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.remedied_worlds import EXPECTED, MOVED, treated
 
@@ -9,12 +10,13 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation.remedies import fit_remedy
 from everfit.tasks.evaluation.remedy_ladder import EarlierVersion
+from everfit.tasks.models.skops_format import load_model
 from everfit.tasks.training.results import Choice, Fitted, read_model
 from everfit.tasks.training.train import fit_on
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("world", ["nothing", "prior", "intercept", "answers", "concept"])
+@pytest.mark.parametrize("world", ["nothing", "prior", "intercept", "answers", "concept", "worth"])
 def test_the_known_remedy_is_taken(world: str, tmp_path: Path) -> None:
     assert treated(world, seed=0, folder=tmp_path).outcome == EXPECTED[world]
 
@@ -59,6 +61,48 @@ def elsewhere_champion(data: TrainingData) -> Fitted:
     """Fit a model on the rows before the world moved."""
     path = data.workspace.turn_file("small", "f", "old.skops")
     return fit_on(data, "logistic_regression", Window(until=MOVED), path)
+
+
+WORTH = {"metric": "roc_auc", "business_value": {"true_positive": 10, "false_positive": -10, "unit": "EUR"}}
+
+
+@pytest.mark.slow
+def test_by_its_business_value_a_champion_acts_from_another_probability_on(tmp_path: Path) -> None:
+    done = treated("worth", seed=0, folder=tmp_path, training=WORTH)
+
+    tried, challenger = done.treatment.tried, done.treatment.challenger
+    assert tried.value is not None
+    assert tried.value.after > tried.value.before + tried.value.error
+    assert "another threshold (threshold), acting from 0.9" in tried.summary
+    assert "business value per row: no change -" in tried.summary
+    assert tried.error_share == 0.1  # the other half is for a remedy by the metric
+    assert challenger is not None
+    assert all(one.threshold is not None and one.threshold > 0.8 for one in challenger.chain)
+    assert done.decision is not None
+    assert done.decision.verdict == "promote"
+    assert "business value per row" in done.decision.reasons[0]
+    (bound,) = [figure for figure in done.decision.figures if figure.name == "must be above"]
+    assert bound.origin == "any gain in business value"
+
+    fitted = fit_remedy(done.data, challenger, tried, challenger.path.replace("remedy", "all"))
+
+    # The odds of all rows fell by exp(-2.5), and acting pays from a true probability of one half on.
+    assert fitted.threshold == pytest.approx(1 / (1 + np.exp(-2.5)), abs=0.05)
+    rows = done.data.training_rows(done.data.split.whole)[list(fitted.features)]
+    base = load_model(done.data.workspace.read(challenger.remedied.base if challenger.remedied else ""))
+    assert (read_model(fitted, done.data.workspace).predict_proba(rows) == base.predict_proba(rows)).all()
+
+
+@pytest.mark.slow
+def test_where_nothing_moved_no_other_threshold_is_worth_more(tmp_path: Path) -> None:
+    assert treated("nothing", seed=0, folder=tmp_path, training=WORTH).outcome == "nothing"
+
+
+@pytest.mark.slow
+def test_a_threshold_by_value_is_not_tried_unless_the_spec_asks_for_it(tmp_path: Path) -> None:
+    done = treated("worth", seed=0, folder=tmp_path, training=WORTH, retraining={"remedies": ["refit"]})
+    assert done.treatment.tried.value is None
+    assert done.outcome != "threshold"
 
 
 @pytest.mark.slow
