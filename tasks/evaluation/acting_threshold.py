@@ -44,7 +44,7 @@ def new_threshold(spec: ModelSpec, truth: Floats, scores: Floats, old: float) ->
         old: The probability from which on the champion acts.
     """
     policy = spec.training.business_value
-    assert policy is not None  # noqa: S101 - `acts_by_value` has told
+    assert policy is not None  # noqa: S101 - `acts_by_value` is true
     counts = np.bincount(truth.astype(np.int64), minlength=2)
     if truth.size < LEAST_ROWS or counts.min() < LEAST_OF_CLASS:
         return old
@@ -74,7 +74,7 @@ def value_lead(
         None if the rows are too few to tell.
     """
     policy = spec.training.business_value
-    assert policy is not None  # noqa: S101 - `acts_by_value` has told
+    assert policy is not None  # noqa: S101 - `acts_by_value` is true
     scores = scored.scores[champion]
     before = worth_of(policy, old)(scored.truth, scores)
     after = before.copy()

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from everfit.blocks.errors import EverfitError
+from everfit.blocks.errors import DataError, EverfitError
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.split import TrainingData, kept_rows
 from everfit.tasks.evaluation.acting_threshold import ActedPart, acts_by_value, new_threshold, value_lead
@@ -182,7 +182,7 @@ class Ladder:
         return new_threshold(self.data.spec, truth, answers, self._old_threshold)
 
     def value_lead(self) -> ValueLead | None:
-        """Return how far another threshold is ahead in business value; None if that is not tried or can't be told."""
+        """Return how far another threshold is ahead in business value; None if not tried, or if rows are too few."""
         parts = [ActedPart(one.rows, one.threshold) for one in self._parts if one.threshold is not None]
         return value_lead(self.data.spec, self._scored, KEEP, self._old_threshold, parts) if parts else None
 
@@ -286,7 +286,9 @@ def former_name(version: int) -> str:
 
 
 def class_shares(data: TrainingData, seen: datetime, classes: Sequence[object]) -> Floats | None:
-    """Return the share of each class among the rows that the champion has seen; None for a regression.
+    """Return the share of each class among the rows that the champion has seen, over as long as a training window.
+
+    None for a regression; all shares are 0 if there are no such rows any more.
 
     Args:
         data: Rows of the turn.
@@ -295,7 +297,12 @@ def class_shares(data: TrainingData, seen: datetime, classes: Sequence[object]) 
     """
     if data.spec.task == "regression":
         return None
-    rows = data.training_rows(Window(since=data.split.whole.since, until=seen))
+    whole = data.split.whole
+    since = None if whole.since is None else seen - (whole.until - whole.since)
+    try:
+        rows = data.training_rows(Window(since=since, until=seen))
+    except DataError:
+        return np.zeros(len(classes))
     places = class_indices(rows[data.spec.columns.target], classes, data.spec.task)
     return np.asarray(np.bincount(places.astype(np.int64), minlength=len(classes)) / len(places), dtype=np.float64)
 

@@ -1,5 +1,6 @@
 """Replay: the prediction log of the last days, answered again by the challenger."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 from everfit.blocks.errors import DataError, MetricError, NotEnoughError
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.core.records import Window
+from everfit.tasks.data.split import TrainingData, label_is_visible
 from everfit.tasks.evaluation.answer_divergence import MOST_COLUMNS, divergence_by_slice, divergence_texts
 from everfit.tasks.evaluation.measurement import Measurement
 from everfit.tasks.evaluation.model_comparison import compare_models
@@ -17,10 +19,11 @@ from everfit.tasks.evaluation.scored_rows import ScoredRows
 from everfit.tasks.evaluation.slices import slice_columns
 from everfit.tasks.gate.checks.replay import Replay
 from everfit.tasks.models.input_schema import InputSchema
-from everfit.tasks.predictions import prediction_log
+from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_labelled_predictions
 from everfit.tasks.scoring.scorer import Scorer, Scores
 from everfit.tasks.statistics.scores import onto_classes
+from everfit.tasks.storage.tables import KEY
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,6 +59,7 @@ def measure(measurement: Measurement) -> Replay | None:
             f"{spec.name}: gate.replay can't answer the prediction log again, because it lacks {missing[0]!r}, which "
             "the challenger needs; score with the column for some days, or remove gate.replay"
         )
+    answered = _with_labels_of_source(answered, data)
     known_classes = [str(name) for name in getattr(model, "classes_", ())]
     answered = _sampled(answered, spec.training.seed).among(known_classes)
     if not len(answered.rows):
@@ -80,6 +84,20 @@ def measure(measurement: Measurement) -> Replay | None:
         labelled=int(labelled.sum()),
         comparison=_compared(measurement, answered, logged, labelled),
     )
+
+
+def _with_labels_of_source(answered: LabelledPredictions, data: TrainingData) -> LabelledPredictions:
+    """Return the same rows with the labels that the turn has read from the source, where none is recorded."""
+    spec, rows = data.spec, answered.rows
+    if not spec.columns.key or spec.columns.event_time is None or not len(rows):
+        return answered  # the keys of the dataset are not those of the log
+    found = data.all_rows(answered.window)
+    found = found[label_is_visible(found, spec, data.until) & found[KEY].isin(rows[KEY])]
+    times = found[spec.columns.label_time or spec.columns.event_time]
+    known = labels.label_rows(found[KEY], found[spec.columns.target], times, spec.task, labels.SOURCE)
+    by_key = known.drop_duplicates(KEY, keep="last").set_index(KEY)[labels.LABEL]
+    own = rows[labels.LABEL]
+    return replace(answered, rows=rows.assign(**{labels.LABEL: own.where(own.notna(), rows[KEY].map(by_key))}))
 
 
 def _sampled(answered: LabelledPredictions, seed: int) -> LabelledPredictions:

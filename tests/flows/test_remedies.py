@@ -85,3 +85,35 @@ def test_the_smallest_remedy_is_released_without_a_search_and_rolled_back_like_a
     champion = model_registry.champion(here.mlflow, "deliveries")
     assert champion is not None
     assert champion.version == 1
+
+
+def test_when_an_old_world_comes_back_the_former_champion_does_too(model: str) -> None:
+    """January's world, then one in which the distance tells the opposite, then January's again."""
+    changes = {
+        "training": SPEC["training"] | {"metric": "log_loss", "window": "30d"},
+        "retraining": {"remedies": ["former_champion"]},
+    }
+    Path(model).write_text(yaml.safe_dump(SPEC | changes))
+    assert run(training, model, MARCH)["state"] == "Promoted"
+    write_month(Path(model).parent, "march", deliveries("2024-03-01", 31, seed=7, strength=-3.0))
+    opposite = run(training, model, MARCH + timedelta(days=32))
+    assert opposite["state"] == "Promoted", opposite["reasons"]
+    assert opposite["candidates"]  # no former champion knows it, so candidates were tried
+    write_month(Path(model).parent, "april", deliveries("2024-04-01", 30, seed=8))
+
+    again = run(training, model, MARCH + timedelta(days=62))
+
+    assert again["state"] == "Promoted", again["reasons"]
+    assert again["candidates"] == []
+    assert "smallest remedy of champion 2 that is enough is former champion 1" in again["reasons"][-1]
+    here = Context(load_spec(model), Settings())
+    assert model_registry.champion(here.mlflow, "deliveries").version == 3
+    first, third = (
+        model_files.load(here.mlflow, here.ledger, model_registry.model_version(here.mlflow, "deliveries", number))
+        for number in (1, 3)
+    )
+    rows = deliveries("2024-05-01", 2)[list(first.feature_names_in_)]
+    assert (first.predict_proba(rows) == third.predict_proba(rows)).all()
+    logged = here.mlflow.get_run(model_registry.champion(here.mlflow, "deliveries").run_id).data.params
+    assert logged["remedy"] == "former champion 1"
+    assert reproduce(here.workspace, "deliveries", again["turn_id"]).identical

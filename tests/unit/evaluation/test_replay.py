@@ -1,7 +1,7 @@
 """The prediction log, answered again by a challenger."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,9 +27,9 @@ from everfit.tasks.training.train import fit_on
 REPLAY = {"replay": {"days": 20, "max_changed": 0.5, "max_loss": 0.2}}
 
 
-def logged(data: TrainingData, champion: Fitted, days: int = 15) -> int:
-    """Log the champion's answers to the rows of the last days; return how many of them are in the log."""
-    rows = data.rows(Window(since=UNTIL - timedelta(days=days), until=UNTIL), "predict")
+def logged(data: TrainingData, champion: Fitted, until: datetime) -> int:
+    """Log the champion's answers to the rows of fifteen days; return how many of them are in the log."""
+    rows = data.rows(Window(since=until - timedelta(days=15), until=until), "predict")
     inputs = InputSchema.of_frame(rows, task=data.spec.task, features=champion.features)
     scores = Scorer(read_model(champion, data.workspace), inputs).score(rows[list(champion.features)])
     frame = rows[[KEY, "at", *champion.features]].assign(
@@ -55,7 +55,7 @@ def labelled(data: TrainingData) -> None:
 
 
 def replayed(
-    folder: Path, task: str, *, same: bool = False, labels: bool = False
+    folder: Path, task: str, *, same: bool = False, labels: bool = False, log_until: datetime = UNTIL
 ) -> tuple[Replay | None, Sequence[Check], int]:
     data = data_of(a_spec(task, gate=REPLAY), rows_of(task), folder)
     path = data.workspace.turn_file("small", "t", "champion.skops")
@@ -63,7 +63,7 @@ def replayed(
     until = data.split.training.until if same else UNTIL - timedelta(days=45)
     champion = fit_on(data, candidate, Window(until=until), path)
     version = ModelVersion(model="small", version=1, run_id="r", trained_until=until)
-    rows = logged(data, champion)
+    rows = logged(data, champion, log_until)
     if labels:
         labelled(data)
     challenger = champion if same else challenger_of(data)
@@ -83,8 +83,18 @@ def test_the_log_is_answered_again_and_compared(task: str, tmp_path: Path) -> No
     assert [(check.name, check.passed) for check in checks] == [
         ("replay", True),
         ("replay changed", True),
-        ("replay loss", False),  # no label is in the table of labels, and unknown evidence does not pass
+        ("replay loss", True),
     ]
+    # No label was recorded: the turn has read them from the source.
+    assert found.comparison is not None
+    assert 100 < found.comparison.rows == found.labelled < rows
+
+
+def test_without_a_row_that_neither_was_trained_on_the_loss_is_not_known_and_does_not_pass(tmp_path: Path) -> None:
+    found, checks, _ = replayed(tmp_path, "binary", log_until=UNTIL - timedelta(days=14, hours=1))
+    assert found is not None
+    assert found.labelled == 0
+    assert [(check.name, check.passed) for check in checks][-1] == ("replay loss", False)
     assert "too few of them have a label" in checks[0].reason
 
 
