@@ -10,7 +10,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.rehearsal.life import Life, LivedWindow
 from everfit.tasks.rehearsal.matrix import Matrix
 from everfit.tasks.rehearsal.outcome import BOUND, CUSUM, EACH, STILL, Rehearsal, assemble
-from everfit.tasks.rehearsal.page import cells, columns, rehearsal_page, rehearsal_text
+from everfit.tasks.rehearsal.page import cells, columns, rehearsal_page, rehearsal_text, windows_table
 from everfit.tasks.rehearsal.plan import SPEC as AS_IT_IS
 from everfit.tasks.rehearsal.plan import RehearsalPlan, Rehearsed
 from everfit.tasks.training.results import Choice
@@ -62,6 +62,7 @@ def outcome() -> Rehearsal:
 def test_all_policies_are_compared_over_the_same_windows(outcome: Rehearsal) -> None:
     by_name = {standing.policy: standing for standing in outcome.standings}
     assert list(by_name)[:4] == [AS_IT_IS, "all of it", STILL, EACH]
+    assert windows_table(outcome)[0][-1] == BOUND  # no window has a remark
     assert by_name[STILL].share == 0.0
     assert by_name[BOUND].share == 1.0
     each, best = 0.6, 0.69  # .1 in six windows, and .01 in those nine in which the model of the patch is the best
@@ -134,6 +135,7 @@ def test_windows_that_can_not_be_told_have_a_remark() -> None:
     lived = lived.model_copy(update={"windows": (*lived.windows[:3], blank, *lived.windows[4:])})
     found = assemble(ModelSpec.model_validate(SPEC), PLAN, {AS_IT_IS: lived}, matrix(), None)
     assert found.windows[3].note == "no label is known and mature at the end"
+    assert windows_table(found)[0][-1] == "remark"
     assert "1 window has no quality; its reason is in the table" in " ".join(found.notes)
     assert found.standings[0].quality is not None
     assert found.standings[0].quality.windows == WINDOWS - 1
