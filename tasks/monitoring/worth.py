@@ -8,6 +8,7 @@ from statistics import NormalDist
 from pydantic import Field, FiniteFloat
 
 from everfit.tasks.core.figures import in_digits
+from everfit.tasks.core.gains import gain_in_words, range_in_words
 from everfit.tasks.core.records import Record, Window
 
 WORTH = "worth"
@@ -117,7 +118,7 @@ def _next(start: datetime) -> tuple[int, int]:
     return later.year, later.month
 
 
-WORTH_HEADS = ("month", "rows", "over left alone", "over the one before", "turns")
+WORTH_HEADS = ("month", "rows", "gain over left alone", "gain over the one before", "turns")
 _MONEY_HEADS = ("value", "turns cost", "net")
 
 
@@ -152,7 +153,7 @@ def sum_of(months: Sequence[MonthWorth]) -> MonthWorth:
     """
     costs = [month.cost for month in months if month.cost is not None]
     return MonthWorth(
-        month=f"{months[0].month} to {months[-1].month}",
+        month=" to ".join(dict.fromkeys((months[0].month, months[-1].month))),
         metric=months[-1].metric,
         rows=sum(month.rows for month in months),
         alone=combined([month.alone for month in months if month.alone is not None]),
@@ -179,8 +180,8 @@ def worth_summary(months: Sequence[MonthWorth]) -> str:
     words = sure.get(total.verdict, "the labels can't tell the two apart")
     money = "" if total.net is None else f" Less the turns that is {in_digits(total.net)} {total.unit}".rstrip() + "."
     return (
-        f"{total.month}: {total.alone.gain:+.4f} {total.metric} over the first model left alone (95 %: "
-        f"{total.alone.low:+.4f} to {total.alone.high:+.4f}; {words}), by {turns}.{money}"
+        f"{total.month}: {gain_in_words(total.alone.gain, total.metric, in_digits)} than the first model left alone "
+        f"(95 %: {range_in_words(total.alone.low, total.alone.high, in_digits)}; {words}), by {turns}.{money}"
     )
 
 

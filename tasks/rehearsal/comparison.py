@@ -75,7 +75,11 @@ class Scale(Record):
     unit: str | None = None
     decimals: int = 4
 
-    def shown(self, quality: float) -> str:
+    def shown(self, size: float) -> str:
+        """Return what windows are weighed by, the money or else the metric, as text."""
+        return self.shown_metric(size) if self.unit is None else f"{size:,.2f}"
+
+    def shown_metric(self, quality: float) -> str:
         """Return a value of the metric as text."""
         return f"{quality:,.{self.decimals}f}"
 

@@ -43,8 +43,8 @@ def cells(standing: Standing, outcome: Rehearsal) -> list[str]:
     quality = standing.quality
     line = [
         standing.policy,
-        "-" if quality is None else outcome.scale.shown(quality.mean),
-        "-" if quality is None or quality.high is None else outcome.scale.shown(quality.high - quality.mean),
+        "-" if quality is None else outcome.scale.shown_metric(quality.mean),
+        "-" if quality is None or quality.high is None else outcome.scale.shown_metric(quality.high - quality.mean),
         str(standing.turns),
         str(standing.releases),
         str(standing.wrong),
@@ -77,7 +77,7 @@ def window_rows(outcome: Rehearsal) -> Iterator[list[str]]:
         for play in outcome.plays:
             value = play.quality[place]
             sign = "*" if place in play.releases else "°" if place in play.turns else ""
-            values.append("-" if value is None else f"{outcome.scale.shown(value)}{sign}")
+            values.append("-" if value is None else f"{outcome.scale.shown_metric(value)}{sign}")
         yield [f"{window.since:%Y-%m-%d}", f"{window.rows:,}", *values, window.note]
 
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from everfit.tasks.core.gains import gain_in_words, range_in_words
 from everfit.tasks.core.records import Record
 from everfit.tasks.rehearsal.comparison import Play, Scale, Standing
 from everfit.tasks.rehearsal.intervals import LEAST_WINDOWS, MeanInterval, mean_interval, paired_interval
@@ -128,23 +129,10 @@ def _mean(found: MeanInterval | None) -> float:
 
 
 def _gain(gain: float, scale: Scale) -> str:
-    """Return a gain in words, since a minus before an error would read as an improvement."""
-    unit = scale.metric if scale.unit is None else scale.unit
-    return " ".join(filter(None, (_size(gain, scale), unit, _side(gain))))
-
-
-def _size(gain: float, scale: Scale) -> str:
-    return f"{abs(gain):,.2f}" if scale.unit is not None else scale.shown(abs(gain))
-
-
-def _side(gain: float) -> str:
-    return "better" if gain >= 0 else "worse"
+    return gain_in_words(gain, scale.metric if scale.unit is None else scale.unit, scale.shown)
 
 
 def _range(found: MeanInterval, scale: Scale) -> str:
     if found.low is None or found.high is None:
         return ""
-    if found.low < 0 <= found.high:
-        return f" (95 %: from {_size(found.low, scale)} worse to {_size(found.high, scale)} better)"
-    least, most = sorted((found.low, found.high), key=abs)
-    return f" (95 %: {_size(least, scale)} to {_size(most, scale)})"
+    return f" (95 %: {range_in_words(found.low, found.high, scale.shown)})"

@@ -78,4 +78,4 @@ def test_a_month_is_measured_once_its_labels_are_mature(released: str) -> None:
     assert shown.exit_code == 0, shown.output
     assert json.loads(shown.stdout)["months"][0]["alone"]["gain"] == pytest.approx(month.alone.gain)
     text = CliRunner().invoke(app, ["history", released, "--worth"])
-    assert "over the first model left alone" in " ".join(text.stdout.split())
+    assert "than the first model left alone" in " ".join(text.stdout.split())

@@ -57,9 +57,10 @@ def test_the_sum_pays_for_the_turns() -> None:
     assert worth_heads(months)[-1] == "net EUR"
     assert list(worth_rows(months))[-1][-3:] == ["40.00", "10.00", "30.00"]
     assert worth_summary(months) == (
-        "2024-01 to 2024-02: +0.0500 roc_auc over the first model left alone (95 %: +0.0361 to +0.0639; that is "
+        "2024-01 to 2024-02: 0.05 roc_auc better than the first model left alone (95 %: 0.03614 to 0.06386; that is "
         "certain), by 1 turn. Less the turns that is 30 EUR."
     )
+    assert worth_summary([month("2024-01", -0.01)]).startswith("2024-01: 0.01 roc_auc worse than the first model")
 
 
 def test_without_a_month_the_summary_says_so() -> None:

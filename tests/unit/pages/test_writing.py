@@ -327,4 +327,4 @@ def test_a_page_shows_what_the_loop_has_been_worth(ledger: Ledger, workspace: Wo
 
     shown = page(workspace, "flights")
     assert "Worth of the loop" in shown
-    assert "+0.0400 roc_auc over the first model left alone" in shown
+    assert "0.04 roc_auc better than the first model left alone" in shown

@@ -221,4 +221,4 @@ def test_the_side_of_a_difference_is_said_of_errors_too() -> None:
 def test_a_metric_is_shown_with_four_digits(size: float, shown: str) -> None:
     play = Play(policy="spec", kind="spec", quality=(size, None))
     scale = Scale(metric="rmse", greater_is_better=False, decimals=decimals_for([play]))
-    assert scale.shown(size) == shown
+    assert scale.shown_metric(size) == shown
