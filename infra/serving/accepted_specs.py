@@ -17,7 +17,7 @@ from everfit.blocks.errors import WorkspaceError
 from everfit.blocks.joins import Join
 from everfit.blocks.serving import ServingPolicy
 from everfit.blocks.settings import Settings
-from everfit.infra.serving.time_limit import answer_within
+from everfit.tasks.core.time_limit import answer_within
 from everfit.tasks.core.people import RoleError
 from everfit.tasks.core.spec_keys import with_current_keys
 from everfit.tasks.storage.durable import sync_file, sync_folder

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from everfit.blocks.errors import WorkspaceError
+from everfit.tasks.core.time_limit import answer_within
 
 if TYPE_CHECKING:
     from everfit.tasks.storage.workspace import Workspace
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("everfit.storage")
 
 FORMAT_FILE = "everfit.json"
+
+_ANSWERS_WITHIN = 5.0
+"""Seconds that a store has to tell the format where the workspace is not needed."""
 
 
 def _as_it_is(_: "Workspace") -> None:
@@ -74,3 +78,19 @@ def stored_format(workspace: "Workspace") -> int | None:
             "upgrade everfit here, or use another workspace"
         )
     return found
+
+
+def refuse_newer(workspace: "Workspace") -> None:
+    """Refuse the workspace of a newer everfit; a store that does not answer refuses nothing.
+
+    For what can be done without the workspace, such as a rollback while its store is down.
+
+    Raises:
+        WorkspaceError: The workspace is of a newer everfit, or its number can't be read.
+    """
+    try:
+        answer_within(_ANSWERS_WITHIN, lambda: stored_format(workspace))
+    except WorkspaceError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a store may fail in any way
+        logger.debug("the format of %s could not be read: %s", workspace.uri, error)

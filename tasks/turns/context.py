@@ -9,6 +9,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.registry.mlflow_client import check_tracking, tracking_client
 from everfit.tasks.storage.workspace import Workspace
+from everfit.tasks.storage.workspace_format import refuse_newer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,7 +34,13 @@ class Context:
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The ledger, its schema up to date."""
+        """The ledger, its schema up to date.
+
+        Raises:
+            LedgerError: It can't be opened.
+            WorkspaceError: The workspace beside it is of a newer everfit.
+        """
+        refuse_newer(Workspace(self.settings.workspace))
         return Ledger.open(self.settings, self.spec.release.signers)
 
     @cached_property

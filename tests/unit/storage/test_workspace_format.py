@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
+from support.deliveries import SPEC
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.blocks.settings import Settings
+from everfit.blocks.spec import ModelSpec
 from everfit.tasks.storage import workspace_format
 from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.storage.workspace_format import FORMAT, FORMAT_FILE
+from everfit.tasks.turns.context import Context
 
 
 def stored(folder: Path) -> int:
@@ -52,5 +55,7 @@ def test_a_newer_workspace_is_refused_in_one_sentence(tmp_path: Path, content: s
 
     with pytest.raises(WorkspaceError, match=says) as caught:
         Workspace.of(Settings(workspace=str(tmp_path)))
+    with pytest.raises(WorkspaceError, match=says):  # also for what needs the ledger alone, such as a rollback
+        _ = Context(ModelSpec.model_validate(SPEC), Settings(workspace=str(tmp_path))).ledger
     assert "\n" not in str(caught.value)
     assert (tmp_path / FORMAT_FILE).read_text() == content
