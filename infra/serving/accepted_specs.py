@@ -17,9 +17,9 @@ from everfit.blocks.errors import WorkspaceError
 from everfit.blocks.joins import Join
 from everfit.blocks.serving import ServingPolicy
 from everfit.blocks.settings import Settings
-from everfit.tasks.core.time_limit import answer_within
 from everfit.tasks.core.people import RoleError
 from everfit.tasks.core.spec_keys import with_current_keys
+from everfit.tasks.core.time_limit import answer_within
 from everfit.tasks.storage.durable import sync_file, sync_folder
 from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.turns.accepted_copy import read_accepted

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 
 from everfit.blocks.errors import ArtifactError
 from everfit.blocks.settings import Settings
-from everfit.tasks.core.time_limit import answer_within
 from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.core.time_limit import answer_within
 from everfit.tasks.models.artifacts import (
     Digests,
     changed_files_error,
