@@ -21,8 +21,6 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-
-
 _LOGIN = {"WWW-Authenticate": 'Basic realm="everfit"'}
 
 
@@ -74,9 +72,7 @@ def _handler(find: Callable[[str], tuple[str, bytes] | None], login: str | None)
         def _answer(self, *, whole: bool) -> None:
             given = self.headers.get("Authorization", "")
             if wanted is not None and not hmac.compare_digest(given.encode(), wanted.encode()):
-                self._send(
-                    401, "text/plain", b"a login is needed\n", whole, {"WWW-Authenticate": 'Basic realm="everfit"'}
-                )
+                self._send(401, "text/plain", b"a login is needed\n", whole, _LOGIN)
             elif (found := find(self.path)) is None:
                 self._send(404, "text/plain", b"there is no such page\n", whole, {})
             else:

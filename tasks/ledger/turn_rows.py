@@ -189,6 +189,13 @@ def turn_in(connection: Connection, turn_id: str) -> Turn:
     return turn
 
 
+def brief_turn_of(row: Mapping[str, Any] | RowMapping) -> Turn:
+    """Return the turn of a row that has the processor time in the place of the record."""
+    values = dict(row)
+    used = values.pop("processor_seconds")
+    return turn_of(values | {"record": {} if used is None else {"processor_seconds": used}})
+
+
 def turn_of(row: RowMapping | Mapping[str, Any]) -> Turn:
     """Return the turn of a row."""
     values: dict[str, Any] = dict(row)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import JSON, Connection, select, type_coerce
 from sqlalchemy.exc import SQLAlchemyError
 
 from everfit.blocks.errors import EverfitError, LedgerError
@@ -27,6 +27,7 @@ from everfit.tasks.ledger.turn_lease import take_unless_settled
 from everfit.tasks.ledger.turn_rows import (
     NewTurn,
     begin_turn,
+    brief_turn_of,
     fail_turn,
     find_turn,
     keep_parts,
@@ -235,13 +236,16 @@ class Turns:
     def brief(self, model: str) -> list[Turn]:
         """Return all turns of a model, oldest first, without their evidence, which is most of what a turn holds.
 
+        Of the evidence they have the processor time, if it is known.
+
         Args:
             model: Name of the model.
         """
         columns = [column for column in turns.columns if column.name != "record"]
-        query = select(*columns).where(turns.c.model == model).order_by(turns.c.seq)
+        used = type_coerce(turns.c.record, JSON)["processor_seconds"].as_float().label("processor_seconds")
+        query = select(*columns, used).where(turns.c.model == model).order_by(turns.c.seq)
         with self._store.read() as connection:
-            return [turn_of(row) for row in connection.execute(query).mappings()]
+            return [brief_turn_of(row) for row in connection.execute(query).mappings()]
 
     def models(self) -> list[str]:
         """Return the names of the models that have a turn, sorted."""

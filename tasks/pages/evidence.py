@@ -55,7 +55,7 @@ def turn_evidence(story: TurnStory) -> Content:
         "until": turn_story["until"],
         "verdict": turn_story["state"],
         "reasons": turn_story["reasons"] or [turn_story["error"] or "it gave no reason"],
-        "facts": _facts(turn_story),
+        "facts": _facts(turn_story, story.turn.record.get("processor_seconds")),
         "metrics": _metrics(turn_story["holdout"] or {}),
         "checks": [row for made in turn_story["decisions"] for row in _checks(made)],
         "figures": [row for made in turn_story["decisions"] for row in _figures(made["figures"])],
@@ -67,7 +67,7 @@ def turn_evidence(story: TurnStory) -> Content:
     }
 
 
-def _facts(turn_story: Content) -> list[list[str]]:
+def _facts(turn_story: Content, used: Any) -> list[list[str]]:
     trigger, data, snapshot, challenger = (
         turn_story["trigger"],
         turn_story["data"],
@@ -87,7 +87,8 @@ def _facts(turn_story: Content) -> list[list[str]]:
         rows.append(["challenger", f"version {challenger['version']}"])
     rows += [["candidate", f"{one['candidate']}: {_number(one['score'])}"] for one in turn_story["candidates"]]
     if turn_story["seconds"] is not None:
-        rows.append(["time", f"{turn_story['seconds']:,.1f} s"])
+        processor = f", {used:,.1f} s of processor time" if isinstance(used, int | float) else ""
+        rows.append(["time", f"{turn_story['seconds']:,.1f} s{processor}"])
     return rows
 
 

@@ -45,6 +45,7 @@ class ModelFacts(Record):
         asked: The version of the challenger of each turn that waits for an approval.
         decisions: Decisions of people and of trials, oldest first.
         incidents: All incidents, oldest first.
+        released_by: The decisions of the turn whose gate released the champion.
         changes: Decisions of people about the model's name and end.
         policy: The limits of the spec; None if the spec is not known here.
     """
@@ -58,6 +59,7 @@ class ModelFacts(Record):
     asked: dict[str, int | None] = Field(default_factory=dict)
     decisions: tuple[Decision, ...] = ()
     incidents: tuple[Incident, ...] = ()
+    released_by: tuple[Decision, ...] = ()
     changes: tuple[Decision, ...] = ()
     policy: RetrainingPolicy | None = None
 
@@ -79,16 +81,19 @@ def read_model_facts(
     newest = [look_of(entry) for entry in ledger.decisions.of(model, kind=TRIAGE, limit=looks)]
     waiting = [turn for turn in turns if turn.state == AWAITING_APPROVAL]
     full = ledger.turns.of(model, state=AWAITING_APPROVAL) if waiting else []
+    reigns = reigns_of(ledger.releases.of(model), turns, decisions, until)
+    released_by = releasing_turn(reigns[-1], reigns) if reigns else ""
     return ModelFacts(
         model=model,
         until=until,
         turns=tuple(turns),
         looks=tuple(sorted((look for look in newest if look.until <= until), key=lambda look: (look.until, look.at))),
-        reigns=reigns_of(ledger.releases.of(model), turns, decisions, until),
+        reigns=reigns,
         unfinished=ledger.releases.unfinished(model),
         asked={turn.id: _version(turn) for turn in full},
         decisions=tuple(sorted(decisions, key=lambda entry: entry.at)),
         incidents=tuple(entry for entry in ledger.incidents.of(model) if entry.opened_at <= until),
+        released_by=tuple(ledger.decisions.of(model, turn_id=released_by)) if released_by else (),
         changes=tuple(name_changes(ledger, model)),
         policy=policy,
     )
@@ -111,6 +116,17 @@ def reigns_of(
         for entry in sorted(made_champion(releases), key=lambda entry: entry.seq)
     ]
     return tuple(reign for reign in placed if reign.since <= until)
+
+
+def releasing_turn(reign: Reign, reigns: Sequence[Reign]) -> str:
+    """Return the turn whose gate released a champion; after a rollback, the one that released the version before.
+
+    Args:
+        reign: The champion.
+        reigns: All champions.
+    """
+    of_version = [one.release.turn_id for one in (reign, *reigns) if one.version == reign.version]
+    return next(filter(None, of_version), "")
 
 
 def _version(turn: Turn) -> int | None:

@@ -69,6 +69,7 @@ class LookSummary(Record):
         delay_unknown: Why that was not measured.
         coverage: The share of mature rows that have a label.
         predictions: The number of predictions in the window.
+        drift: Whether the data has drifted; None if that was not measured.
         drifted: The columns that have drifted; None if drift was not measured.
         columns: The drift of each column as a multiple of its threshold.
         failures: The areas whose measurement broke, with the reason.
@@ -101,6 +102,7 @@ class LookSummary(Record):
     delay_unknown: str = ""
     coverage: float | None = None
     predictions: int | None = None
+    drift: bool | None = None
     drifted: tuple[str, ...] | None = None
     columns: dict[str, float] = Field(default_factory=dict)
     failures: tuple[str, ...] = ()
@@ -165,6 +167,7 @@ def look_of(decision: Decision) -> LookSummary:
         delay_unknown=str(_part(signals, "delays").get("reason") or ""),
         coverage=_number(quality.get("coverage")),
         predictions=_whole(service.get("predictions")) or _whole(data.get("rows")),
+        drift=_flag(drift.get("drifted")) if drift.get("status") == "measured" else None,
         drifted=tuple(map(str, drift.get("columns") or ())) if drift.get("status") == "measured" else None,
         columns={str(name): float(value) for name, value in _part(record, "columns").items() if _known(value)},
         failures=tuple(_failures(signals)),
@@ -304,6 +307,10 @@ def _known(value: Any) -> bool:
 
 def _number(value: Any) -> float | None:
     return float(value) if _known(value) and not isinstance(value, bool) else None
+
+
+def _flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
 
 
 def _whole(value: Any) -> int | None:

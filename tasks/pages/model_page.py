@@ -102,6 +102,11 @@ def _cards(status: ModelStatus, content: dict[str, Any]) -> Html:
         ("Last look", *looked),
         ("Last turn", *turned),
         ("Limits of automatic turns", *limits),
+        *(
+            []
+            if status.risk is None
+            else [("Risk of the champion", status.risk.now or "not known", status.risk.summary)]
+        ),
     ]
     return tag(
         "section",

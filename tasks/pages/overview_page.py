@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from everfit.tasks.core.figures import as_known
+from everfit.tasks.ledger import Turn
 from everfit.tasks.pages.elements import chip, time_of
 from everfit.tasks.pages.facts import ModelFacts
 from everfit.tasks.pages.markup import Child, Html, anchor, document, tag
@@ -52,6 +53,7 @@ def entry_of(status: ModelStatus, facts: ModelFacts, series: Series, content: di
         "asks": [ask.what for ask in status.asks],
         "turns": len(recent),
         "seconds": round(sum(turn.seconds or 0.0 for turn in recent), 1),
+        "processor": _sum(recent),
         "half": None if quality is None else quality.half,
         "late_from": None if (late := late_from(facts.looks)) is None else late.isoformat(),
         "limits": content["limits"],
@@ -87,6 +89,14 @@ def overview_page(content: dict[str, Any]) -> str:
         ),
     ]
     return document("Models: everfit", body, data={}, style=("page.css",), scripts=("overview.js",))
+
+
+def _sum(turns: list[Turn]) -> float | None:
+    """Return the processor time of turns; None if that of one which has ended is not known."""
+    used = [(turn.settled, turn.record.get("processor_seconds")) for turn in turns]
+    if any(ended and seconds is None for ended, seconds in used):
+        return None
+    return round(sum(float(seconds or 0.0) for _, seconds in used), 1)
 
 
 def small_line(values: list[float], expected: float | None = None) -> Html:
@@ -175,7 +185,9 @@ def _row(name: str, row: dict[str, Any], written: datetime) -> Html:
     if days is not None:
         age = [tag("span", f"version {row['champion']}"), tag("span", "1 day" if days == 1 else f"{days:,} days")]
     behind = None if row["value"] is None or row["expected"] is None else row["value"] - row["expected"]
-    turns = f"{row['turns']} in {_time(row['seconds'])}" if row["turns"] else "0"
+    used = row.get("processor")
+    spent = f"in {_time(row['seconds'])}" if used is None else f"by {_time(used)} of processor time"
+    turns = f"{row['turns']} {spent}" if row["turns"] else "0"
     left = f"{row['left']} left" if row.get("left") else ""
     held = f"; {row['limits'].rpartition('; ')[2]}" if left and "cooldown until" in row["limits"] else ""
     budget = tag("span", f"{left}{held}", class_="quiet small", title=row["limits"]) if left else None

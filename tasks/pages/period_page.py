@@ -23,6 +23,7 @@ from everfit.tasks.pages.period_text import (
     risk_rows,
     worth_table,
 )
+from everfit.tasks.pages.risk import KINDS_OF_TROUBLE
 from everfit.tasks.pages.sections import decision_list, drift_map, event_list, timeline
 from everfit.tasks.pages.series import Series
 from everfit.tasks.pages.states import STATES
@@ -172,7 +173,7 @@ def _risk(period: Period, content: PeriodContent) -> Html:
     heads = ["champion", "in the period", "risk at its release", "since then", "risk reassessed"]
     note = tag(
         "p",
-        "The risk goes up one step for each kind of trouble: a rollback, a loss of quality that counts, an incident.",
+        f"The risk goes up one step for each kind of trouble: {KINDS_OF_TROUBLE}.",
         class_="quiet",
     )
     none = tag("p", "There was no champion in this period.", class_="quiet")

@@ -1,18 +1,18 @@
 """The events of a period as sentences and rows of text. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from statistics import fmean
 from typing import Any
 
-from everfit.blocks.gating import LEVELS
 from everfit.tasks.core.figures import in_digits
 from everfit.tasks.ledger import Release, TurnStory
 from everfit.tasks.monitoring.worth import MonthWorth, worth_heads, worth_rows, worth_summary
 from everfit.tasks.pages.elements import spaced
-from everfit.tasks.pages.facts import Reign
+from everfit.tasks.pages.facts import releasing_turn
 from everfit.tasks.pages.period import Period, PeriodContent
+from everfit.tasks.pages.risk import recorded_level, risk_of
 
 Rows = list[list[str]]
 _CHECKED = ("fairness", "parity", "odds", "calibration")
@@ -129,10 +129,7 @@ def incident_rows(period: Period) -> Rows:
 
 
 def risk_rows(period: Period, content: PeriodContent) -> Rows:
-    """Return the risk of each champion as its gate saw it, and reassessed by what happened since.
-
-    The level goes up one step for each kind of trouble in its time: a rollback from it, a loss of quality that counts,
-    an incident.
+    """Return the risk of each champion as its gate saw it, and reassessed by what has happened in its time.
 
     Args:
         period: The period.
@@ -141,35 +138,23 @@ def risk_rows(period: Period, content: PeriodContent) -> Rows:
     stories = {story.turn.id: story for story in period.stories}
     rows = []
     for place, reign in enumerate(period.reigns):
-        later = period.reigns[place + 1 :]
-        end = later[0].since if later else content.until
-        happened = list(_happened(period, reign, later[:1], end))
-        story = stories.get(reign.release.turn_id or "")
-        level = None if story is None else _risk(story)
-        now = "not known" if level is None else LEVELS[min(LEVELS.index(level) + len(happened), len(LEVELS) - 1)]
+        later = next(iter(period.reigns[place + 1 :]), None)
+        end = content.until if later is None else later.since
+        story = stories.get(releasing_turn(reign, period.facts.reigns))
+        found = risk_of(
+            reign,
+            end,
+            level=None if story is None else recorded_level(story.decisions),
+            looks=period.looks,
+            incidents=period.facts.incidents,
+            after=later,
+        )
         span = f"{_moment(reign.since)} to {_moment(end)}"
-        before = "not recorded" if level is None else str(level)
-        rows.append([f"version {reign.version}", span, before, "; ".join(happened) or "no trouble", now])
+        happened = "; ".join(found.happened) or "no trouble"
+        rows.append(
+            [f"version {reign.version}", span, found.before or "not recorded", happened, found.now or "not known"]
+        )
     return rows
-
-
-def _happened(period: Period, reign: Reign, after: Sequence[Reign], end: datetime) -> Iterator[str]:
-    if after and after[0].release.kind == "rollback":
-        yield f"rolled back: {after[0].release.reason or 'no reason was recorded'}"
-    within = [look for look in period.looks if reign.since <= look.until <= end]
-    if lost := sum(look.lost for look in within):
-        yield f"quality was lost in {lost:,} of {len(within):,} looks"
-    opened = sum(reign.since <= incident.opened_at < end for incident in period.facts.incidents)
-    if opened:
-        yield "an incident" if opened == 1 else f"{opened:,} incidents"
-
-
-def _risk(story: TurnStory) -> Any:
-    for entry in story.decisions:
-        level = (entry.record.get("decision") or {}).get("risk")
-        if level in LEVELS:
-            return level
-    return None
 
 
 def _checks(story: TurnStory) -> Iterator[dict[str, Any]]:

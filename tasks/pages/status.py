@@ -16,6 +16,7 @@ from everfit.tasks.monitoring.triage_history import past_turn, started_turns
 from everfit.tasks.pages.asks import Ask, asks_of
 from everfit.tasks.pages.facts import ModelFacts, Reign
 from everfit.tasks.pages.looks import LookSummary
+from everfit.tasks.pages.risk import Risk, recorded_level, risk_of
 from everfit.tasks.pages.states import ORDER, STATES, ModelState, StateDeclaration
 from everfit.tasks.triage.admission import cooldown_end, spent_turns
 from everfit.tasks.turns.turn_record import HEADLINES
@@ -115,6 +116,7 @@ class ModelStatus(Record):
         champion_by: The person or part of everfit that released it.
         last_look: The newest look.
         turn_summary: The newest turn and its reason, in words.
+        risk: The risk of the champion, reassessed by what the newest looks found.
         asks: Approvals and problems that wait for a person.
     """
 
@@ -132,6 +134,7 @@ class ModelStatus(Record):
     last_turn: Turn | None = None
     turn_summary: str = ""
     limits: Limits | None = None
+    risk: Risk | None = None
     asks: tuple[Ask, ...] = ()
 
     @property
@@ -169,6 +172,7 @@ def status_of(facts: ModelFacts) -> ModelStatus:
         last_turn=turn,
         turn_summary="" if turn is None else turn_in_words(turn),
         limits=_limits(facts),
+        risk=None if reign is None else _risk(facts, reign),
         asks=asks,
     )
 
@@ -306,6 +310,11 @@ def _limits(facts: ModelFacts) -> Limits | None:
         budget=budget.turns,
         per=duration_in_words(budget.per),
     )
+
+
+def _risk(facts: ModelFacts, reign: Reign) -> Risk:
+    level = recorded_level(facts.released_by)
+    return risk_of(reign, facts.until, level=level, looks=facts.looks, incidents=facts.incidents)
 
 
 def _next(facts: ModelFacts, state: ModelState, turn: Turn | None, last: LookSummary | None) -> str:

@@ -31,6 +31,8 @@ def status_lines(found: ModelStatus) -> list[str]:
     rows.append(("last look", "none yet" if look is None else f"{moment(look.until)}: {look.verdict}, {look.headline}"))
     last = "none yet" if turn is None else f"{moment(turn.window.until)}: {found.turn_summary}"
     rows.append(("last turn", last if turn is None else f"{last} (everfit explain {turn.id})"))
+    if found.risk is not None:
+        rows.append(("risk", f"{found.risk.now or 'not known'}: {found.risk.summary}"))
     rows.append(("limits", "the spec can't be read here" if found.limits is None else found.limits.summary))
     rows.append(("waits", "nothing waits for a person" if not found.asks else f"{len(found.asks)} for a person"))
     width = max(len(name) for name, _ in rows)

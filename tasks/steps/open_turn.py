@@ -5,16 +5,18 @@ It carries its model's context, keeps its own record in the ledger, and ends as 
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from everfit.blocks.errors import LedgerError
+from everfit.blocks.errors import EverfitError, LedgerError
 from everfit.tasks.core.event_names import DATA_REJECTED, TURN_FINISHED
 from everfit.tasks.core.events import emit
 from everfit.tasks.core.final_states import ended
+from everfit.tasks.core.processor_time import ProcessorClock
 from everfit.tasks.core.records import Window
 from everfit.tasks.ledger import Turn
 from everfit.tasks.registry.own_code import code_name
@@ -45,6 +47,7 @@ class OpenTurn:
     def __init__(self, context: Context, entry: Turn) -> None:
         self.context = context
         self.entry = entry
+        self._clock, self._used_before = ProcessorClock(), entry.record.get("processor_seconds") or 0.0
 
     @property
     def id(self) -> str:
@@ -103,6 +106,15 @@ class OpenTurn:
         name, known = code_name(function), self.record.own_modules
         if name is not None and name not in known:
             self.keep(own_modules=tuple(sorted({*known, name})))
+
+    def keep_processor_time(self) -> None:
+        """Add the processor time so far to the turn's record, if the turn began in this process.
+
+        A turn that has ended, or that another process has taken over, stays as it is.
+        """
+        if (used := self._clock.seconds()) is not None:
+            with suppress(EverfitError):
+                self.keep(processor_seconds=round(self._used_before + used, 1))
 
     def end(self, state: str, reasons: Sequence[str] | str = ()) -> State[dict[str, Any]]:
         """End the turn, and return the final state for its flow to return.
@@ -164,6 +176,7 @@ def end_turn(turn: OpenTurn, state: str, reasons: tuple[str, ...]) -> Turn:
     """
     context, decision = turn.context, turn.record.decision
     _check_claim(turn, state)
+    turn.keep_processor_time()
     try:
         settled = context.ledger.turns.finish(
             turn.entry,

@@ -109,7 +109,11 @@ def take_turn(context: Context, until: datetime, trigger: Trigger, *, own_flow: 
                 turn.keep(replace_broken_champion=True)
             forget_former_name(context.workspace, context.spec.name)
             reconcile(context)
-        yield turn
+        try:
+            yield turn
+        except Exception:
+            turn.keep_processor_time()
+            raise
 
 
 @step("network")

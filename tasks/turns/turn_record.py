@@ -68,6 +68,11 @@ class TurnRecord(Record):
         default=False, description="Whether a person asked to replace a champion that can't be loaded, uncompared."
     )
     prefect_run: str = Field(default="", description="Id of the flow run of Prefect that ran it last.")
+    processor_seconds: float | None = Field(
+        default=None,
+        description="Processor time of the process that ran it and of its children, all attempts together; work on "
+        "other machines is not in it.",
+    )
     batch: Batch | None = None
     validation: Validation | None = None
     snapshot: Snapshot | None = None

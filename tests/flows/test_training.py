@@ -46,6 +46,8 @@ def test_the_first_turn_releases_a_champion_that_loads_without_everfit(model: st
     assert turn["challenger"]["version"] == 1
     assert turn["champion"] is None
     assert turn["challenger"]["metrics"]["roc_auc"] > 0.8
+    [brief] = context(model).ledger.turns.brief("deliveries")
+    assert 0 < brief.record["processor_seconds"] < 600
     plain = tmp_path / "plain.py"
     plain.write_text(
         "import sys, mlflow, pandas as pd\n"

@@ -8,16 +8,19 @@ import orjson
 import pytest
 from sqlalchemy import text
 from support.pages import DAY, SPRING, Life, measured
+from support.triage import drifted, parity
 
 from everfit.blocks.errors import EverfitError
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.chain_check import newest_link
 from everfit.tasks.ledger.chain_proof import ChainProof, _packed, _unpacked
 from everfit.tasks.monitoring.worth import WORTH, MonthGain, MonthWorth
+from everfit.tasks.pages.facts import read_model_facts
 from everfit.tasks.pages.period import PeriodContent, period_of, read_period
 from everfit.tasks.pages.period_check import check_report
 from everfit.tasks.pages.period_page import period_page, report_content
 from everfit.tasks.pages.period_text import figures_of, release_rows, risk_rows
+from everfit.tasks.pages.status import status_of
 
 EVIL = "</script><script>window.evil=1</script>"
 
@@ -81,12 +84,17 @@ def test_a_report_says_what_the_loop_was_worth(ledger: Ledger) -> None:
     assert checked(page) == ()
 
 
-def test_risk_goes_up_with_what_happened(ledger: Ledger) -> None:
+def lived_at_low_risk(ledger: Ledger) -> Life:
     life = Life(ledger)
     made = {"decision": {"risk": "low", "checks": []}}
     turn = life.turn(SPRING, record={"version": {"version": 1}})
     life.release(1, SPRING, turn)
     ledger.decisions.record("gate-1", model="flights", kind="gate", verdict="promote", record=made, turn_id=turn)
+    return life
+
+
+def test_risk_goes_up_with_what_happened(ledger: Ledger) -> None:
+    life = lived_at_low_risk(ledger)
     content = report(ledger)
     assert risk_rows(period_of(content), content)[0][2:] == ["low", "no trouble", "low"]
 
@@ -98,8 +106,22 @@ def test_risk_goes_up_with_what_happened(ledger: Ledger) -> None:
     assert [row[2:] for row in risk_rows(period_of(content), content)] == [
         ["low", "an incident", "medium"],
         ["not recorded", "rolled back: worse", "not known"],
-        ["not recorded", "no trouble", "not known"],
+        ["low", "no trouble", "low"],
     ]
+
+
+def test_risk_goes_up_by_drift_and_exceeded_limits(ledger: Ledger) -> None:
+    life = lived_at_low_risk(ledger)
+    for day, found in ((2, drifted("temp")), (3, drifted("temp")), (4, None)):
+        signals = measured(0.74, fairness=parity(0.12 if day == 4 else 0.05))
+        life.look(SPRING + day * DAY, signals if found is None else signals.model_copy(update={"drift": found}))
+    content = report(ledger)
+    happened = "a limit of fairness or calibration was exceeded in 1 of 3 looks; drift in 2 of 3 looks"
+
+    assert risk_rows(period_of(content), content)[0][2:] == ["low", happened, "high"]
+    found = status_of(read_model_facts(ledger, "flights", SPRING + 9 * DAY))
+    assert found.risk is not None
+    assert (found.risk.now, found.risk.summary) == ("high", f"low at its release; since then {happened}")
 
 
 def test_a_period_shows_the_champion_that_it_began_with(ledger: Ledger) -> None:

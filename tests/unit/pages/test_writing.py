@@ -213,6 +213,21 @@ def test_the_page_of_all_models_keeps_the_rows_of_others(ledger: Ledger, workspa
     assert "gone" not in page(workspace)
 
 
+@pytest.mark.parametrize(("second", "shown"), [(140.0, "2 by 3 min of processor time"), (None, "2 in 2 s")])
+def test_the_page_of_all_models_says_what_turns_took(
+    ledger: Ledger, workspace: Workspace, second: float | None, shown: str
+) -> None:
+    now, life = datetime.now(UTC), Life(ledger)
+    for hours, used in ((2, 40.0), (1, second)):
+        record = {} if used is None else {"processor_seconds": used}
+        life.turn(now - timedelta(hours=hours), "ChampionKept", record=record)
+    life.turn(now - 40 * DAY, "ChampionKept")
+
+    write_overview(ledger, workspace, {"flights": write_model(ledger, workspace, "flights")})
+
+    assert f"{shown}<" in page(workspace)
+
+
 def test_the_page_of_all_models_says_whose_looks_have_stopped(ledger: Ledger, workspace: Workspace) -> None:
     now = datetime.now(UTC)
     for name, age in (("bikes", 1), ("cabs", 9)):
