@@ -11,6 +11,12 @@ from everfit.blocks.extensions import METRICS_GROUP, extension_names, is_referen
 TaskKind = Literal["binary", "multiclass", "regression"]
 ALL_TASKS: frozenset[TaskKind] = frozenset(get_args(TaskKind))
 
+Reads = Literal["order", "class", "probability", "mean", "median"]
+"""The part of an answer that a metric depends on: the order of the scores, the predicted class, or the probabilities.
+
+For a number it says which constant answer is best: the mean of the labels, or their median.
+"""
+
 
 class MetricFacts(NamedTuple):
     """The facts about a metric that don't depend on data.
@@ -21,6 +27,7 @@ class MetricFacts(NamedTuple):
         greater_is_better: False for losses and errors.
         lowest: The lowest possible value.
         highest: The highest possible value.
+        reads: The part of an answer that it depends on; None if that is not known, as of a user's own metric.
     """
 
     name: str
@@ -28,6 +35,7 @@ class MetricFacts(NamedTuple):
     greater_is_better: bool
     lowest: float
     highest: float
+    reads: Reads | None = None
 
     @property
     def span(self) -> float:
@@ -35,33 +43,33 @@ class MetricFacts(NamedTuple):
         return self.highest - self.lowest
 
 
-def _score(name: str, *tasks: TaskKind, lowest: float = 0.0) -> MetricFacts:
-    return MetricFacts(name, frozenset(tasks), True, lowest, 1.0)
+def _score(name: str, reads: Reads, *tasks: TaskKind, lowest: float = 0.0) -> MetricFacts:
+    return MetricFacts(name, frozenset(tasks), True, lowest, 1.0, reads)
 
 
-def _loss(name: str, *tasks: TaskKind, highest: float = math.inf) -> MetricFacts:
-    return MetricFacts(name, frozenset(tasks), False, 0.0, highest)
+def _loss(name: str, reads: Reads, *tasks: TaskKind, highest: float = math.inf) -> MetricFacts:
+    return MetricFacts(name, frozenset(tasks), False, 0.0, highest, reads)
 
 
 METRICS: dict[str, MetricFacts] = {
     facts.name: facts
     for facts in (
-        _score("roc_auc", "binary"),
-        _score("average_precision", "binary"),
-        _score("f1", "binary"),
-        _score("precision", "binary"),
-        _score("recall", "binary"),
-        _loss("brier", "binary", highest=1.0),
-        _loss("log_loss", "binary", "multiclass"),
-        _score("accuracy", "binary", "multiclass"),
-        _score("balanced_accuracy", "binary", "multiclass"),
-        _score("f1_macro", "multiclass"),
-        _score("roc_auc_ovr", "multiclass"),
-        _loss("rmse", "regression"),
-        _loss("mse", "regression"),
-        _loss("mae", "regression"),
-        _loss("mape", "regression"),
-        _score("r2", "regression", lowest=-math.inf),
+        _score("roc_auc", "order", "binary"),
+        _score("average_precision", "order", "binary"),
+        _score("f1", "class", "binary"),
+        _score("precision", "class", "binary"),
+        _score("recall", "class", "binary"),
+        _loss("brier", "probability", "binary", highest=1.0),
+        _loss("log_loss", "probability", "binary", "multiclass"),
+        _score("accuracy", "class", "binary", "multiclass"),
+        _score("balanced_accuracy", "class", "binary", "multiclass"),
+        _score("f1_macro", "class", "multiclass"),
+        _score("roc_auc_ovr", "order", "multiclass"),
+        _loss("rmse", "mean", "regression"),
+        _loss("mse", "mean", "regression"),
+        _loss("mae", "median", "regression"),
+        _loss("mape", "median", "regression"),
+        _score("r2", "mean", "regression", lowest=-math.inf),
     )
 }
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from everfit.blocks.errors import DataError, NotEnoughError
-from everfit.blocks.metrics import TaskKind
+from everfit.blocks.metrics import METRICS, Reads, TaskKind
 from everfit.tasks.core.loss_diagnosis import RowLoss
 from everfit.tasks.statistics.day_errors import dependent_error, mean_error_by_days
 
@@ -21,12 +21,8 @@ _MANY_COLUMNS_ROWS, _MOST_VALUES = 2_000, 400_000
 LEAST_ROWS = 100
 """Fewer labelled rows on either side tell nothing."""
 
-_BY_METRIC: dict[str, RowLoss] = {
-    "log_loss": "log_loss",
-    **dict.fromkeys(("accuracy", "balanced_accuracy", "f1", "f1_macro", "precision", "recall"), "error"),
-    "mae": "absolute_error",
-    "mape": "relative_error",
-}
+_BY_METRIC: dict[str, RowLoss] = {"log_loss": "log_loss", "mape": "relative_error"}
+_BY_READS: dict[Reads, RowLoss] = {"class": "error", "median": "absolute_error"}
 _LEAST_PROBABILITY = 1e-3
 """One sure answer that is wrong must not outweigh thousands of rows."""
 
@@ -179,7 +175,9 @@ def row_loss_of(metric: str, task: TaskKind) -> RowLoss:
     """
     if metric in _BY_METRIC:
         return _BY_METRIC[metric]
-    return "squared_error" if task == "regression" else "brier"
+    usual: RowLoss = "squared_error" if task == "regression" else "brier"
+    facts = METRICS.get(metric)
+    return usual if facts is None or facts.reads is None else _BY_READS.get(facts.reads, usual)
 
 
 def row_losses(truth: npt.ArrayLike, scores: npt.ArrayLike, loss: RowLoss) -> Floats:

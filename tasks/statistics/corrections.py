@@ -29,12 +29,8 @@ LEAST_ROWS, LEAST_OF_CLASS = 50, 10
 _CUTS = 99
 _EXPLAINED = 0.1
 """The classes' shares explain a shift unless the labels contradict it at this level."""
-_BY_MEDIAN = frozenset({"mae", "mape"})
-_BY_CLASS = frozenset({"accuracy", "balanced_accuracy", "f1"})
-"""Metrics that see the predicted class alone. `precision` and `recall` alone are best where one class is never, or
-always, predicted."""
-_BY_ORDER = frozenset({"roc_auc", "average_precision", "roc_auc_ovr"})
-"""Metrics that see the order of the answers alone, which a correction hardly changes."""
+_ONE_SIDED = frozenset({"precision", "recall"})
+"""They are best where one class is never, or always, predicted, so no threshold is fitted to them."""
 
 
 class Correction(Record):
@@ -87,11 +83,12 @@ def corrections_for(metric: Metric, classes: int) -> tuple[str, ...]:
         metric: The metric.
         classes: Number of the classes; 0 for a regression.
     """
-    if metric.name in _BY_ORDER:
-        return ()
+    if metric.facts.reads == "order":
+        return ()  # which a correction hardly changes
     if classes == 0:
         return ("intercept", "recalibration")
-    threshold = ("threshold",) if classes == 2 and metric.name in _BY_CLASS else ()
+    by_class = metric.facts.reads == "class" and metric.name not in _ONE_SIDED
+    threshold = ("threshold",) if classes == 2 and by_class else ()
     return (*threshold, "prior_shift", "intercept", "recalibration")
 
 
@@ -124,7 +121,7 @@ def fit_correction(
 
 
 def _of_answers(name: str, truth: Floats, answers: Floats, metric: Metric) -> Correction | None:
-    centre = np.median if metric.name in _BY_MEDIAN else np.mean
+    centre = np.median if metric.facts.reads == "median" else np.mean
     slope = 1.0
     if name == "recalibration":
         spread = float(np.var(answers))

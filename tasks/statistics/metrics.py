@@ -102,7 +102,8 @@ class Metric:
         classes = checked.shape[1] if checked.ndim == 2 else 2
         if not ((labels >= 0) & (labels < classes) & (labels == np.floor(labels))).all():
             raise DataError(f"labels {_labels(labels)} are not class indexes below {classes}; encode them first")
-        if self.name not in _ONLY_RANKS and (outside := checked[(checked < 0) | (checked > 1)]).size:
+        only_ranks = self.facts.reads == "order" and checked.ndim == 1
+        if not only_ranks and (outside := checked[(checked < 0) | (checked > 1)]).size:
             raise DataError(f"{float(outside[0])!r} among the scores is not a probability; {self.name} needs [0, 1]")
         if checked.ndim == 2 and np.abs(checked.sum(axis=1) - 1).max() > 1e-4:
             raise DataError(f"probabilities of the classes don't add up to 1, which {self.name} needs")
@@ -114,7 +115,6 @@ class Metric:
         return {dimension for task, dimension in _DIMENSION.items() if task in self.tasks}
 
 
-_ONLY_RANKS = {"roc_auc", "average_precision"}
 _DIMENSION: dict[TaskKind, int] = {"binary": 1, "multiclass": 2, "regression": 1}
 
 

@@ -27,9 +27,6 @@ from everfit.tasks.statistics.day_errors import (
 from everfit.tasks.statistics.metrics import Floats, metric
 from everfit.tasks.triage.quality_signals import Baseline
 
-_MEDIANS = {"mae", "mape"}
-"""Of errors that count by their size, the median is the best constant answer; of squares, the mean."""
-
 
 class RealisedQuality(Record):
     """A metric on mature labels with its confidence interval, and what a constant answer would reach."""
@@ -206,7 +203,7 @@ def chance(y: npt.ArrayLike, scores: npt.ArrayLike, name: str, weights: npt.Arra
     if len(shape) == 2:
         counts = np.bincount(labels.astype(np.int64), weights=row_weights, minlength=shape[1])
         constant = np.tile(counts / counts.sum(), (labels.size, 1))
-    elif not scale.needs_classes and name in _MEDIANS:
+    elif scale.facts.reads == "median":
         constant = np.full(labels.size, _median(labels, row_weights / (np.abs(labels) if name == "mape" else 1.0)))
     else:
         constant = np.full(labels.size, np.average(labels, weights=row_weights))

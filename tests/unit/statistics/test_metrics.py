@@ -73,6 +73,27 @@ def test_score_is_scikit_learns(name: str, task: TaskKind, tied: bool) -> None:
 
 
 @pytest.mark.parametrize(("name", "task"), CASES)
+def test_a_metric_reads_what_it_declares(name: str, task: TaskKind) -> None:
+    """By this, everfit chooses the corrections that can change a metric, and the loss that a diagnosis splits."""
+    y, s = _rows(task, 3, tied=False)
+    measured = metric(name, task)
+    value = measured.score(y, s)
+    if task == "regression":
+        by_mean, by_median = (measured.score(y, np.full(len(y), centre)) for centre in (np.mean(y), np.median(y)))
+        assert measured.facts.reads == ("mean" if measured.gain(by_mean, by_median) > 0 else "median")
+    elif task == "binary":
+        unchanged = {
+            "order": measured.score(y, s / 2) == pytest.approx(value),
+            "class": measured.score(y, np.where(s > 0.5, (s + 1) / 2, s / 2)) == pytest.approx(value),
+        }
+        read = [part for part, same in unchanged.items() if same]
+        assert measured.facts.reads == (read[0] if read else "probability")
+    else:
+        sharper = s**2 / (s**2).sum(axis=1, keepdims=True)  # of the same class, in another order among the rows
+        assert (measured.facts.reads == "class") == (measured.score(y, sharper) == pytest.approx(value))
+
+
+@pytest.mark.parametrize(("name", "task"), CASES)
 def test_weights_are_scikit_learns(name: str, task: TaskKind) -> None:
     y, s = _rows(task, 7, tied=True)
     w = np.random.default_rng(1).integers(0, 4, len(y)).astype(float) / 2
