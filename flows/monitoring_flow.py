@@ -25,11 +25,10 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
         until: The window's end; nothing that came later is known. By default the time for which the run was scheduled.
 
     Returns:
-        A state whose name is the decision: `Healthy`, `Watching`, `DataQuarantined`, `RetrainingCalled`, `Retrained`,
-        `RetrainingHeldBack`, `RolledBack`, `RollbackOvertaken` (another champion was released meanwhile) or
-        `Escalated`; `NothingToWatch` before the first champion or request, `NothingNew` if no
-        prediction and no label has come since the last look; `NotMeasured`, a failure, if a measurement
-        broke. Its data is the window as `everfit monitor --json` prints it.
+        A state whose name is the decision, such as `Healthy`, `Watching` or `Escalated`, or its outcome, such as
+        `Retrained` or `RetrainingHeldBack`; `docs/flows.md` lists all. `NothingToWatch` before the first champion or
+        request, `NothingNew` if no prediction and no label has come since the last look; `NotMeasured`, a failure, if
+        a measurement broke. Its data is the window as `everfit monitor --json` prints it.
     """
     context = open_context(model)
     until = moment(until)

@@ -9,6 +9,7 @@ from everfit.tasks.core.figures import in_digits
 from everfit.tasks.pages.limit_charts import limit_charts
 from everfit.tasks.pages.series import DAY, MINUTE, Series
 from everfit.tasks.pages.status import ModelStatus
+from everfit.tasks.triage import VERDICTS
 
 _ROWS = 40
 """Columns of the heat map: those with the largest newest drift."""
@@ -116,12 +117,10 @@ def monthly_rows(series: Series) -> list[list[str]]:
     return rows
 
 
-_SEVERITY = ("healthy", "judge", "watch", "retrain", "quarantine", "roll_back", "escalate")
-
-
 def _worst(verdicts: list[str]) -> str:
-    known = [verdict for verdict in verdicts if verdict in _SEVERITY]
-    return max(known, key=_SEVERITY.index).replace("_", " ") if known else "-"
+    severity = [str(verdict) for verdict in VERDICTS]
+    known = [verdict for verdict in verdicts if verdict in severity]
+    return max(known, key=severity.index).replace("_", " ") if known else "-"
 
 
 def _day(minute: int) -> str:

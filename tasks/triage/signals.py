@@ -5,6 +5,7 @@ Each area says whether it could be measured. An area that could not be measured 
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 from pydantic import AliasChoices, AwareDatetime, Field, FiniteFloat
 
@@ -223,6 +224,14 @@ class ServiceHealthSignal(Area):
         return {"predictions": float(self.predictions), **{k: v for k, v in self.figures.items() if " " not in k}}
 
 
+def _unless_absent(area: type[Area]) -> Any:
+    """Return the field of an area that is written only if it was looked for.
+
+    A window that was judged before everfit knew the area then keeps the id of its decision.
+    """
+    return Field(default_factory=area, exclude_if=lambda value: value.status == "absent")
+
+
 class Signals(Record):
     """All evidence of one window of one model."""
 
@@ -235,15 +244,13 @@ class Signals(Record):
     estimate: EstimateSignal = Field(default_factory=EstimateSignal)
     previous: PreviousSignal = Field(default_factory=PreviousSignal)
     labels: LabelsSignal = Field(default_factory=LabelsSignal)
-    delays: DelaySignal = Field(default_factory=DelaySignal, exclude_if=lambda area: area.status == "absent")
-    early: EarlySignal = Field(default_factory=EarlySignal, exclude_if=lambda area: area.status == "absent")
-    intervals: IntervalSignal = Field(default_factory=IntervalSignal, exclude_if=lambda area: area.status == "absent")
+    delays: DelaySignal = _unless_absent(DelaySignal)
+    early: EarlySignal = _unless_absent(EarlySignal)
+    intervals: IntervalSignal = _unless_absent(IntervalSignal)
     code: CodeSignal = Field(default_factory=CodeSignal)
-    diagnosis: DiagnosisSignal = Field(default_factory=DiagnosisSignal, exclude_if=lambda area: area.status == "absent")
-    fairness: FairnessSignal = Field(default_factory=FairnessSignal, exclude_if=lambda area: area.status == "absent")
-    calibration: CalibrationSignal = Field(
-        default_factory=CalibrationSignal, exclude_if=lambda area: area.status == "absent"
-    )
+    diagnosis: DiagnosisSignal = _unless_absent(DiagnosisSignal)
+    fairness: FairnessSignal = _unless_absent(FairnessSignal)
+    calibration: CalibrationSignal = _unless_absent(CalibrationSignal)
     service_health: ServiceHealthSignal = Field(
         default_factory=ServiceHealthSignal, validation_alias=AliasChoices("service_health", "operations")
     )

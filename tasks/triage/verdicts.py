@@ -32,10 +32,24 @@ VERDICTS: dict[Verdict, VerdictDeclaration] = {
         headline="all is well",
         meaning="every area that health needs was measured, and none has a problem",
     ),
+    "judge": VerdictDeclaration(
+        state="JudgementCalled",
+        headline="a challenger that waits for evidence is judged again",
+        meaning="a challenger that was kept for want of evidence is judged by more rows; nothing is trained",
+        acts=True,
+        calls_turn=True,
+    ),
     "watch": VerdictDeclaration(
         state="Watching",
         headline="worth watching",
         meaning="something is unusual or unknown, but there is no reason to act yet",
+    ),
+    "retrain": VerdictDeclaration(
+        state="RetrainingCalled",
+        headline="a retraining is due",
+        meaning="a retraining starts, unless a limit such as cooldown or budget holds it back",
+        acts=True,
+        calls_turn=True,
     ),
     "quarantine": VerdictDeclaration(
         state="DataQuarantined",
@@ -47,20 +61,6 @@ VERDICTS: dict[Verdict, VerdictDeclaration] = {
         severity="warning",
         advice="Repair the source. Nothing is trained on such rows, and the champion stays.",
         command="everfit quarantine {model}",
-    ),
-    "retrain": VerdictDeclaration(
-        state="RetrainingCalled",
-        headline="a retraining is due",
-        meaning="a retraining starts, unless a limit such as cooldown or budget holds it back",
-        acts=True,
-        calls_turn=True,
-    ),
-    "judge": VerdictDeclaration(
-        state="JudgementCalled",
-        headline="a challenger that waits for evidence is judged again",
-        meaning="a challenger that was kept for want of evidence is judged by more rows; nothing is trained",
-        acts=True,
-        calls_turn=True,
     ),
     "roll_back": VerdictDeclaration(
         state="RolledBack",
@@ -84,4 +84,4 @@ VERDICTS: dict[Verdict, VerdictDeclaration] = {
         command="everfit history {model}",
     ),
 }
-"""In the order of the docs."""
+"""From the best to the worst, which is the order of the docs."""

@@ -121,3 +121,13 @@ def test_the_source_need_not_have_texts_and_spellings_that_a_join_brings() -> No
 
     assert spec.own_columns.named() == ("id", "at", "late")
     assert spec.joined_columns.any_spelling == ("shop", "id")
+
+
+def test_a_new_key_changes_no_spec_that_does_not_set_it() -> None:
+    """A changed digest counts as a changed spec: each model would be trained again, on rows that it knows."""
+    spec = SpecContent.model_validate(
+        {"name": "sales", "task": "binary", "source": {"path": "sales.csv"}, "columns": {"target": "late"}}
+    )
+    digest = "ac38060b58f3af4621bc49d135093485917139e78157ddbc3cd585aa316ecfa2"
+
+    assert spec.digest() == digest, "give the field of a new key `exclude_if=lambda value: value == DEFAULT`"

@@ -1,6 +1,7 @@
 """Triage tells bad data, harmless drift and real loss apart, and never reads what it doesn't know as healthy."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,9 @@ def test_a_decision_is_what_it_was(rule: str) -> None:
     result, history, retraining, *_ = CASES[ONE_PER_RULE[rule]]
     decision = decide(result, history, **retraining).model_dump(mode="json", exclude={"id"})
     kept = GOLDEN / f"{rule}.json"
-    assert kept.exists(), f"{kept.name} is missing: review this decision and keep it\n{json.dumps(decision, indent=2)}"
+    if os.environ.get("REGENERATE_GOLDEN"):
+        kept.write_text(json.dumps(decision, indent=2, ensure_ascii=False) + "\n")
+    assert kept.exists(), f"{kept.name} is missing: write it by REGENERATE_GOLDEN=1, and review the decision"
     assert decision == json.loads(kept.read_text())
 
 
