@@ -233,8 +233,8 @@ def _recency(name: str, candidates: Sequence[str], frame: pd.DataFrame) -> tuple
     newest: dict[str, Any] = {other: frame[other].quantile(0.99) for other in others}
     behind = max(newest.values()) - newest[name]
     if behind <= max(_RECENT, _RECENT_SHARE * spread(frame[name])):
-        return 1, "it reaches the present"
-    return -1, f"its newest values are {behind.days:,} days old"
+        return 1, "its newest values are as new as any"
+    return -1, f"its newest values are {behind.days:,} days older than those of another time"
 
 
 def _name_sign(name: str) -> tuple[int, str]:

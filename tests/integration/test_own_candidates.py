@@ -63,6 +63,21 @@ def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "mine_for_tests"
 
 
+def test_the_candidate_of_the_documentation_can_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "own-flows.md").read_text()
+    code = page[page.index("    from sklearn.neighbors") :].split("\n\n    training:")[0]
+    (tmp_path / "shop_of_the_page.py").write_text(textwrap.dedent(code))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = "shop_of_the_page:neighbours"
+    data = data_of(
+        a_spec(training={"candidates": [name], "parameters": {name: {"n_neighbors": 50}}}), rows_of(), tmp_path
+    )
+
+    fitted = fit_on(data, name, data.split.training, str(tmp_path / "model"))
+
+    assert len(read_model(fitted, data.workspace).predict(rows_of()[data.features].head(3))) == 3
+
+
 def test_a_users_own_candidate_is_tried_like_any_other(factories: str, tmp_path: Path) -> None:
     name = f"{factories}:good"
     data = data_of(a_spec(training={"candidates": [name]}), rows_of(), tmp_path)
