@@ -55,9 +55,9 @@ def digest_message(weeks: Iterable[ModelWeek], since: datetime, until: datetime)
     ordered = sorted(weeks, key=lambda week: (not week.open, week.model))
     worried = sum(bool(week.open) for week in ordered)
     subject = (
-        f"everfit: {len(ordered)} models, {worried} with an open incident"
+        f"everfit: {_models(len(ordered))}, {worried} with an open incident"
         if worried
-        else (f"everfit: {len(ordered)} models, no open incident")
+        else (f"everfit: {_models(len(ordered))}, no open incident")
     )
     lines = [f"{since:%Y-%m-%d} to {until:%Y-%m-%d} UTC", ""]
     for week in ordered:
@@ -132,3 +132,7 @@ def _in_words(incident: Incident) -> str:
 def _is_retired(ledger: Ledger, model: str) -> bool:
     changes = name_changes(ledger, model)
     return bool(changes) and changes[-1].kind == RETIREMENT
+
+
+def _models(number: int) -> str:
+    return "one model" if number == 1 else f"{number:,} models"

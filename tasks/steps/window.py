@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from everfit.blocks.errors import NoChampionError
+from everfit.blocks.errors import EverfitError, NoChampionError
 from everfit.tasks.batch import label_collection
 from everfit.tasks.batch.label_classes import RenamedClassError
 from everfit.tasks.ledger.records import ON_TRIAL
@@ -14,6 +14,7 @@ from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.quiet_look import nothing_is_new
 from everfit.tasks.monitoring.report import report_process
 from everfit.tasks.monitoring.signals import expectations
+from everfit.tasks.monitoring.signals.service_health import services_are_well
 from everfit.tasks.monitoring.signals.silence import FULL_LOOK, has_answers
 from everfit.tasks.monitoring.triage_history import LookBasis
 from everfit.tasks.monitoring.window_alert import SUBJECT
@@ -104,8 +105,15 @@ def still_quiet(monitored: MonitoredModel) -> str:
     context, last = monitored.context, monitored.judged[-1] if monitored.judged else None
     if any(incident.subject == SUBJECT for incident in context.ledger.incidents.open(context.spec.name)):
         return ""  # a look that measures must say whether it is over
-    window = context.spec.monitoring.window
-    return nothing_is_new(last, look_basis(monitored), monitored.until, window)
+    quiet = nothing_is_new(last, look_basis(monitored), monitored.until, context.spec.monitoring.window)
+    return quiet if quiet and _services_are_well(monitored) else ""
+
+
+def _services_are_well(monitored: MonitoredModel) -> bool:
+    try:
+        return services_are_well(monitored)
+    except EverfitError:  # such as a token that can't be read: a look that measures says so
+        return False
 
 
 def look_basis(monitored: MonitoredModel) -> LookBasis:
@@ -119,7 +127,6 @@ def look_basis(monitored: MonitoredModel) -> LookBasis:
     current = context.ledger.releases.current(spec.name)
     own = spec.retraining
     by_time = {
-        "services are asked": bool(spec.release.services),
         "metrics of users are read": bool(own.user_metrics),
         "signals of your own are measured": bool(spec.monitoring.signals),
         "a turn is due by a schedule": own.schedule is not None,

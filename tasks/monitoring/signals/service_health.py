@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.blocks.monitoring import MonitoringPolicy, ServiceHealthPolicy
 from everfit.blocks.policy import format_duration
 from everfit.tasks.core.records import Record
 from everfit.tasks.core.secrets import reveal
 from everfit.tasks.monitoring.live_predictions import LivePredictions
+from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals.client_shares import labellers, with_clients
 from everfit.tasks.release.service_addresses import addresses_of
@@ -33,6 +34,14 @@ def check_services(window: MonitoredWindow) -> ServiceHealthSignal:
     previous = judged[-1].signals.service_health.figures if judged else {}
     signal = service_health_signal(window.live, states, previous, spec.monitoring)
     return with_clients(signal, window.live, labellers(window.mature_answers), previous, spec.monitoring.clients)
+
+
+def services_are_well(monitored: MonitoredModel) -> bool:
+    """Return whether all services answer and keep within their bounds since the last look that measured."""
+    spec, judged = monitored.context.spec, monitored.judged
+    states = read_services(spec.release.services, spec.name, spec.monitoring, monitored.until)
+    previous = judged[-1].signals.service_health.figures if judged else {}
+    return not compare_states(states, previous, spec.monitoring.service_health)[1]
 
 
 class ServiceState(Record):
@@ -146,7 +155,27 @@ def service_health_signal(
         if share > bounds.max_outlier_share:
             limit = bounds.max_outlier_share
             alarms.append(f"{share:.1%} of the rows are unlike the training data, above the limit of {limit:.1%}")
-    alarms += [f"the service {state.name} {state.problem}" for state in states if state.problem]
+    of_services, more = compare_states(states, previous, bounds)
+    figures |= of_services
+    alarms += more
+    return ServiceHealthSignal(status="measured", predictions=live.rows, figures=figures, alarms=tuple(alarms))
+
+
+def compare_states(
+    states: Sequence[ServiceState], previous: Mapping[str, float], bounds: ServiceHealthPolicy
+) -> tuple[dict[str, float], list[str]]:
+    """Compare the metrics of services with their bounds.
+
+    Args:
+        states: The metrics of each service.
+        previous: The figures of the previous window.
+        bounds: The bounds.
+
+    Returns:
+        The figures, and a sentence for each that is out of bounds.
+    """
+    figures: dict[str, float] = {}
+    alarms = [f"the service {state.name} {state.problem}" for state in states if state.problem]
     reachable = [state for state in states if not state.problem]
     if reachable:
         counts = [_since_previous(state, previous) for state in reachable]
@@ -165,7 +194,7 @@ def service_health_signal(
                 f"predictions have waited {figures['spool_age_s']:,.0f} s for the prediction log, above the limit of "
                 f"{format_duration(bounds.max_spool_age)}"
             )
-    return ServiceHealthSignal(status="measured", predictions=live.rows, figures=figures, alarms=tuple(alarms))
+    return figures, alarms
 
 
 def _since_previous(state: ServiceState, previous: Mapping[str, float]) -> tuple[float, float]:

@@ -37,7 +37,7 @@ def test_without_anything_new_a_look_ends_at_once_for_a_day() -> None:
         {"tables": {"predictions": 3, "labels": 6}},
         {"spec": "another"},
         {"release": 2},
-        {"pending": "services are asked"},
+        {"pending": "metrics of users are read"},
         {"hours": 0},
         {"hours": -1},
         {"hours": 2, "days": 0},

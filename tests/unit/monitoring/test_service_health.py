@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -21,6 +23,7 @@ from everfit.tasks.monitoring.signals.service_health import (
     read_services,
     service_health_signal,
     service_state,
+    services_are_well,
 )
 from everfit.tasks.statistics.histograms import Histograms, histograms
 from everfit.tasks.statistics.profile import profile_frame
@@ -144,3 +147,22 @@ def test_history_that_is_replayed_asks_no_service_of_today() -> None:
     with service(metrics(0, 9), date=UNTIL + timedelta(days=400)) as url:
         assert read_services([url], "deliveries", POLICY, UNTIL) == ()
     assert read_services([], "deliveries", POLICY, UNTIL) == ()
+
+
+class Monitored:
+    """As much of a monitored model as its services need."""
+
+    def __init__(self, address: str, figures: dict[str, float]) -> None:
+        release = SimpleNamespace(services=(address,))
+        self.context = SimpleNamespace(spec=SimpleNamespace(name="deliveries", release=release, monitoring=POLICY))
+        self.judged = [SimpleNamespace(signals=SimpleNamespace(service_health=ServiceHealthSignal(figures=figures)))]
+        self.until = UNTIL
+
+
+def test_a_look_may_end_at_once_only_if_the_services_are_well_since_the_last_one() -> None:
+    with service(metrics(well=90, ill=10)) as address:
+        name = address.removeprefix("http://")
+        monitored: Any = Monitored(address, {f"requests {name}": 100, f"errors {name}": 10})
+        assert services_are_well(monitored)
+        assert not services_are_well(cast("Any", Monitored(address, {f"requests {name}": 90})))
+    assert not services_are_well(monitored)  # nobody answers
