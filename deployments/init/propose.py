@@ -22,7 +22,7 @@ from everfit.deployments.init.spellings import padded_key_notes, spelling_notes
 from everfit.deployments.init.times import Choose, propose_times
 from everfit.deployments.init.window import propose_window
 from everfit.tasks.core.column_words import namesakes_of
-from everfit.tasks.evaluation.leakage import filled_with_the_label, suspected_leaks
+from everfit.tasks.evaluation.leakage import filled_with_the_label, parts_of_the_target, suspected_leaks
 
 MAX_CLASSES = 20
 _FREE_TEXT = "free text"
@@ -241,6 +241,12 @@ def _leave_leaks_out(frame: pd.DataFrame, made: Proposal) -> None:
         made.features.remove(name)
         made.ignored[name] = (
             "suspected leak: it alone nearly predicts the target; use it only if it is known before the event"
+        )
+    parts = parts_of_the_target(labelled[made.features], labelled[made.target], made.task)
+    for name in parts:
+        made.features.remove(name)
+        made.ignored[name] = (
+            f"suspected leak: {' and '.join(parts)} together give the target; use them only if known before the event"
         )
     for name in filled_with_the_label(frame[made.features], frame[made.target].notna().to_numpy()):
         made.features.remove(name)

@@ -22,7 +22,7 @@ from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.split import Sample, TrainingData, label_is_visible
 from everfit.tasks.data.validate import Validation
-from everfit.tasks.evaluation.leakage import filled_with_the_label, suspected_leaks
+from everfit.tasks.evaluation.leakage import filled_with_the_label, parts_of_the_target, suspected_leaks
 from everfit.tasks.evaluation.measurement import Incumbent, Measurement
 from everfit.tasks.evaluation.model_comparison import compare_models
 from everfit.tasks.evaluation.scored_rows import EarlierModel, ScoredRows, score_rows
@@ -206,6 +206,7 @@ def leaks(data: TrainingData, training: pd.DataFrame) -> tuple[str, ...]:
     """The features that seem to know the label, but for those that the spec allows."""
     spec = data.spec
     suspects = [*suspected_leaks(training[data.features], training[spec.columns.target], spec.task)]
+    suspects += parts_of_the_target(training[data.features], training[spec.columns.target], spec.task)
     everything = data.all_rows(Window(since=data.split.whole.since, until=data.until))
     labelled = label_is_visible(everything, spec, data.until)
     suspects += filled_with_the_label(everything[data.features], labelled)

@@ -12,6 +12,9 @@ Floats = npt.NDArray[np.float64]
 SUSPICIOUS = 0.98
 """From here on a column alone is suspected: of the ROC AUC of each class against the rest, or of R²."""
 
+_EXACT, _MOST_PARTS = 0.99999, 6
+"""The R² from which columns together give the target, and so many columns at most."""
+
 _STEPS, _LEAST_IN_A_STEP = 50, 2
 _MIN_ROWS = 100
 _MAX_ROWS = 20_000
@@ -55,6 +58,42 @@ def suspected_leaks(
         for name in features.columns
         if all(_tells(features[name], outcomes, half, task, suspicious) for half in (learned, ~learned))
     )
+
+
+def parts_of_the_target(features: pd.DataFrame, target: pd.Series, task: TaskKind) -> tuple[str, ...]:
+    """Name the few columns of numbers that together give the target, such as the parts of a sum.
+
+    Columns are taken one after the other, each the one that explains most of what is left, as in orthogonal matching
+    pursuit. Weights that are learned on every other row must give the rows between.
+
+    Args:
+        features: Shape (rows, features).
+        target: Shape (rows,).
+        task: The spec's task; only numbers have parts.
+
+    Returns:
+        Names in the order of the columns; empty when no few columns give the target exactly.
+    """
+    if task != "regression" or len(features) < _MIN_ROWS:
+        return ()
+    every = 1 + len(features) // _MAX_ROWS
+    numbers = features.select_dtypes(["number", "bool"]).iloc[::every].astype("float64")
+    truth = target.to_numpy(dtype=np.float64)[::every]
+    whole = np.isfinite(numbers.to_numpy()).all(axis=0)  # what is missing now and then is no part of a sum
+    numbers = numbers.loc[:, whole & (numbers.abs().max() < _LARGEST).to_numpy()]
+    spread = numbers.std()
+    numbers = ((numbers - numbers.mean()) / spread).loc[:, spread > 0]
+    values, left = numbers.to_numpy(), truth - truth.mean()
+    learned = np.arange(len(values)) % 2 == 0
+    taken: list[int] = []
+    for _ in range(min(_MOST_PARTS, values.shape[1])):
+        taken.append(int(np.abs(values[learned].T @ left[learned]).argmax()))
+        chosen = np.column_stack([values[:, taken], np.ones(len(values))])
+        weights = np.linalg.lstsq(chosen[learned], truth[learned], rcond=None)[0]
+        left = truth - chosen @ weights
+        if (left[~learned] ** 2).mean() <= (1 - _EXACT) * truth[~learned].var():
+            return tuple(str(numbers.columns[place]) for place in sorted(set(taken)))
+    return ()
 
 
 def filled_with_the_label(features: pd.DataFrame, labelled: npt.NDArray[np.bool_]) -> tuple[str, ...]:
