@@ -283,8 +283,14 @@ def _label_time(seen: Look, made: Proposal) -> str | None:
         alone = (~labelled).sum() >= _WITHOUT_LABEL and float((filled == labelled).mean()) > _FILLED
         if alone or (names.is_named_as_later(name) and not names.is_named_as_planned(name)):
             found.append(name)
-    namesakes = namesakes_of(target, found)
-    ordered = [*namesakes, *(name for name in found if name not in namesakes)]
+    namesakes, unlabelled = namesakes_of(target, found), int((~labelled).sum())
+    # Where a time is there without the label, the label became known by another one.
+    early = [
+        name
+        for name in found
+        if unlabelled >= _WITHOUT_LABEL and float(frame[name][~labelled].notna().mean()) > 1 - _FILLED
+    ]
+    ordered = sorted(found, key=lambda name: (name in early, name not in namesakes))
     if len(ordered) > 1:
         made.notes.append(
             f"More than one column may be the time at which the label became known: {', '.join(map(repr, ordered))}. "

@@ -297,3 +297,26 @@ def test_numbers_that_are_no_days_are_no_times() -> None:
     table.to_csv("visits.csv", index=False)
 
     assert init("visits.csv", "up")["event_time"] is None
+
+
+def test_of_two_later_times_the_one_that_comes_without_the_label_is_not_the_label_time() -> None:
+    random = np.random.default_rng(3)
+    admitted = pd.date_range("2023-01-01", periods=ROWS, freq="6h")
+    discharged = admitted + pd.to_timedelta(random.integers(1, 12, ROWS), unit="D")
+    followed = discharged + pd.Timedelta(days=30)
+    now = admitted[-1] + DAY
+    pd.DataFrame(
+        {
+            "case": np.arange(ROWS),
+            "admitted": admitted,
+            "discharge_date": discharged.where(discharged < now),
+            "follow_up_date": followed.where(followed < now),
+            "age": random.integers(18, 95, ROWS),
+            "readmitted": np.where(followed < now, np.where(random.uniform(size=ROWS) < 0.2, "yes", "no"), None),
+        }
+    ).to_csv("hospital.csv", index=False)
+
+    result = init("hospital.csv", "readmitted")
+
+    assert (result["event_time"], result["label_time"]) == ("admitted", "follow_up_date")
+    assert any("More than one column may be the time" in note for note in result["notes"])
