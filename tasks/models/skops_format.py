@@ -4,7 +4,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING
 
-from everfit.tasks.models.trusted_nodes import check_nodes, untrusted
+from everfit.tasks.models.trusted_nodes import check_nodes, damaged, untrusted
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -25,7 +25,11 @@ def load_model(content: bytes) -> "Pipeline":
     """
     import skops.io
 
-    return skops.io.loads(content, trusted=trusted_types(content))
+    trusted = trusted_types(content)
+    try:
+        return skops.io.loads(content, trusted=trusted)
+    except Exception as error:  # a damaged part may raise anything
+        raise damaged(error) from error
 
 
 def trusted_types(content: bytes) -> list[str]:
@@ -37,7 +41,10 @@ def trusted_types(content: bytes) -> list[str]:
     import skops.io
 
     checked = check_nodes(content)
-    wanted = skops.io.get_untrusted_types(data=content)
+    try:
+        wanted = skops.io.get_untrusted_types(data=content)
+    except Exception as error:  # a damaged part may raise anything
+        raise damaged(error) from error
     # skops reads the file by rules of its own: what it finds and the check did not see is not trusted.
     for name in sorted(set(wanted) - checked):
         raise untrusted(name, "found by skops")

@@ -67,6 +67,17 @@ def untrusted(name: str, kind: str) -> ModelError:
     )
 
 
+def damaged(error: Exception) -> ModelError:
+    """Return the error for a model file that can't be read.
+
+    Args:
+        error: What reading it raised.
+    """
+    return ModelError(
+        f"the model file can't be read: {type(error).__name__}: {error}; restore it from a backup, or train again"
+    )
+
+
 def _require_format(schema: Any) -> None:
     written = schema.get("protocol") if isinstance(schema, dict) else None
     if type(written) is not int or written <= _FIRST_FORMAT:
@@ -81,9 +92,7 @@ def _schema(content: bytes) -> Any:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             return json.loads(archive.read("schema.json"))
     except (zipfile.BadZipFile, KeyError, ValueError, RecursionError) as error:
-        raise ModelError(
-            f"the model file can't be read: {type(error).__name__}: {error}; restore it from a backup, or train again"
-        ) from error
+        raise damaged(error) from error
 
 
 def _nodes(schema: Any) -> Iterator[tuple[str, str]]:

@@ -185,6 +185,23 @@ def test_a_damaged_file_is_one_clear_error(content: bytes) -> None:
         check_nodes(content)
 
 
+def test_an_array_that_would_run_a_command_is_one_clear_error(tmp_path: Path) -> None:
+    class Command:
+        def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+            return Path.touch, (tmp_path / "ran",)  # type: ignore[return-value]
+
+    array, out = io.BytesIO(), io.BytesIO()
+    np.save(array, np.array([Command()], dtype=object), allow_pickle=True)
+    content = dump_model(make_pipeline(StandardScaler(), LogisticRegression()).fit([[0.0], [1.0]], [0, 1]))
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(out, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, array.getvalue() if name.endswith(".npy") else source.read(name))
+
+    with pytest.raises(ModelError, match="the model file can't be read: ValueError: Object arrays cannot be loaded"):
+        load_model(out.getvalue())
+    assert not (tmp_path / "ran").exists()
+
+
 def test_every_listed_class_is_a_class_and_every_function_a_numeric_one() -> None:
     for kind, names in json.loads(PATH.read_text())["nodes"].items():
         for name in names:
