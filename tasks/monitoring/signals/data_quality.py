@@ -117,7 +117,8 @@ def data_quality(
 
 
 def _feed(feed: Feed, bounds: DataQualityPolicy, window: Window | None, default: Duration) -> Iterator[DataFinding]:
-    if feed.expected_rows and feed.rows < bounds.volume_share * feed.expected_rows:
+    # Where less than one row is expected, none is no news.
+    if feed.expected_rows and feed.expected_rows >= 1 and feed.rows < bounds.volume_share * feed.expected_rows:
         share = feed.rows / feed.expected_rows
         summary = f"{feed.name}: {feed.rows:,} rows where about {feed.expected_rows:,.0f} were expected"
         yield _finding("volume", "suspect", feed.name, (share, bounds.volume_share), summary)

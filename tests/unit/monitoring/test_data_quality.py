@@ -127,6 +127,7 @@ def test_feeds_that_stop_or_dwindle_are_named() -> None:
         Feed(name="predictions", rows=600, expected_rows=650, newest=UNTIL - timedelta(hours=1)),
         Feed(name="labels", rows=0, newest=UNTIL - timedelta(days=20), max_age=timedelta(days=14)),
         Feed(name="weather", rows=10, expected_rows=168, newest=UNTIL),
+        Feed(name="strikes", rows=0, expected_rows=0.4, newest=UNTIL),
         Feed(name="planes", rows=0, newest=None),
     )
     assert [(finding.kind, finding.subject) for finding in quality.findings] == [
