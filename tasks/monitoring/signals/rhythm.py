@@ -1,6 +1,6 @@
 """Whether a window's rows follow the rhythm of the prediction log."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -18,6 +18,7 @@ from everfit.tasks.statistics.volume import LONGEST_HISTORY, VolumeCheck, check_
 from everfit.tasks.storage.tables import Table
 
 _HOUR = 3_600
+_EPOCH = pd.Timestamp(0, tz="UTC")
 _USUAL_DELAY = 0.99
 """Of so many hours all rows have come within the delay."""
 _DELAY_WEEKS = 8
@@ -70,12 +71,12 @@ def read_rhythm(
     """
     if window.since is None:
         return LogRhythm(VolumeCheck(weeks=0))
-    tally, delays = _read(log, event_time, window.until)
+    tally, came = _read(log, event_time, window.until)
     since, until = _ceiling(window.since), int(window.until.timestamp() // _HOUR)
     rows = tally.volume(until)
     if rows is None:
         return LogRhythm(VolumeCheck(weeks=0))
-    settled = until - _usual_delay(delays, until)
+    settled = _settled(came, until)
     volume = check_volume(Hourly(rows.first, rows.rows[: max(0, settled - rows.first)]), since, settled)
     if not volume.learnt:
         since = max(since, _ceiling(min(released, window.until)))
@@ -89,23 +90,24 @@ def read_rhythm(
     return LogRhythm(volume, check_column_rhythm(counted, since, settled, volume), volume.expected)
 
 
-def _read(log: Table, event_time: str, until: datetime) -> tuple[HourlyTally, dict[int, float]]:
-    """Return the answered rows by hour, and for each hour the longest delay of a row, in hours."""
-    delays: dict[int, float] = {}
+def _read(log: Table, event_time: str, until: datetime) -> tuple[HourlyTally, dict[int, tuple[float, float]]]:
+    """Return the answered rows by hour, and for each hour when its first and its last row came, in hours since 1970."""
+    came: dict[int, tuple[float, float]] = {}
     history = Window(since=datetime.fromtimestamp(until.timestamp() - LONGEST_HISTORY * _HOUR, UTC), until=until)
 
     def measured() -> Iterator[pd.DataFrame]:
         for rows in _answers(log, history, event_time, [prediction_log.PREDICTED_AT]):
             timed = rows[rows[event_time].notna() & rows[prediction_log.PREDICTED_AT].notna()]
-            delay = (timed[prediction_log.PREDICTED_AT] - timed[event_time]).dt.total_seconds() / _HOUR
             known = (timed[prediction_log.PREDICTED_AT] <= until).to_numpy()  # in a replay all came later
             if known.any():
-                hours = pd.Series(hours_of(timed[event_time]))[known]
-                for hour, longest in delay[known].groupby(hours.to_numpy()).max().items():
-                    delays[int(str(hour))] = max(delays.get(int(str(hour)), 0.0), float(longest))
+                at = (timed[prediction_log.PREDICTED_AT] - _EPOCH).dt.total_seconds()[known] / _HOUR
+                ends = at.groupby(hours_of(timed[event_time])[known]).agg(["min", "max"])
+                for hour, first, last in ends.itertuples():
+                    earliest, latest = came.get(int(hour), (first, last))
+                    came[int(hour)] = (min(earliest, first), max(latest, last))
             yield rows
 
-    return HourlyTally().add(measured(), event_time), delays
+    return HourlyTally().add(measured(), event_time), came
 
 
 def _answers(log: Table, window: Window, event_time: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
@@ -117,10 +119,29 @@ def _answers(log: Table, window: Window, event_time: str, columns: Sequence[str]
         yield frame[frame[prediction_log.ARM].isin(prediction_log.ANSWERED)]
 
 
-def _usual_delay(delays: dict[int, float], until: int) -> int:
-    """Return the hours after which the rows of an hour have come, as learnt from the newest weeks."""
-    recent = [delay for hour, delay in delays.items() if hour >= until - _DELAY_WEEKS * WEEK]
-    return int(np.ceil(max(0.0, np.quantile(recent, _USUAL_DELAY)))) if recent else 0
+def _settled(came: Mapping[int, tuple[float, float]], until: int) -> int:
+    """Return the hour before which the rows of all hours have usually come.
+
+    An hour whose rows are late in the usual way says nothing. It is covered once a row of its time or later has come:
+    the other rows of a batch come with that one, and those of a service come by a usual delay after it.
+
+    Args:
+        came: When the first and the last row of each hour came, in hours since 1970.
+        until: The hour of the look.
+    """
+    if not came:
+        return until
+    hours = np.array(sorted(came))
+    first, last = np.array([came[hour] for hour in hours.tolist()]).T
+    covered = np.minimum.accumulate(first[::-1])[::-1]
+    # The log may begin with years of rows that were scored at once, which says nothing about delays.
+    judged = (covered > covered[0] + 1) & (hours >= until - _DELAY_WEEKS * WEEK)
+    judged = judged if judged.any() else np.ones(len(hours), dtype=np.bool_)
+    delay, after = (
+        int(np.ceil(max(0.0, np.quantile((last - since)[judged], _USUAL_DELAY)))) for since in (hours, covered)
+    )
+    known = hours[covered + after <= until]
+    return max(until - delay, int(known[-1]) if len(known) else 0)
 
 
 def _expected_by_dataset(dataset: Table, event_time: str, log: Hourly, since: int, until: int) -> float | None:

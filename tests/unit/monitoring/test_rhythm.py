@@ -78,6 +78,25 @@ def test_rows_that_always_come_a_day_late_are_not_missing_yet(tmp_path: Path, an
     assert _read(log).volume.unusual == ()
 
 
+def test_an_afternoon_that_lacks_in_a_weekly_batch_is_found_though_the_history_was_scored_at_once(
+    tmp_path: Path, answers: pd.DataFrame
+) -> None:
+    """Given seven weeks that were scored at once, and a batch a week since, when half a Monday lacks, it is told."""
+    monday = UNTIL - timedelta(days=7)
+    rows = answers[~answers[EVENT_TIME].between(monday + timedelta(hours=11), monday + timedelta(hours=19))]
+    began = FIRST + timedelta(weeks=7)
+    weeks = np.ceil((rows[EVENT_TIME] - began) / pd.Timedelta(days=7)).clip(lower=0)
+    batches = pd.Timestamp(began) + weeks * pd.Timedelta(days=7)
+
+    (gap,) = _read(log_answers(tmp_path / "all", rows, predicted_at=batches)).volume.unusual
+    assert gap.summary.startswith("0 rows on Monday 2024-07-22 1")
+
+    # The days after the last batch are not missing before the next one is due.
+    early = rows[rows[EVENT_TIME] < monday]
+    known = batches[rows[EVENT_TIME] < monday]
+    assert _read(log_answers(tmp_path / "early", early, predicted_at=known)).volume.unusual == ()
+
+
 def test_a_short_log_is_expected_by_the_rhythm_of_the_dataset(tmp_path: Path, answers: pd.DataFrame) -> None:
     sunday = UNTIL - timedelta(days=1)
     dataset = log_answers(tmp_path / "dataset", answers[answers[EVENT_TIME] < UNTIL - timedelta(days=7)])
