@@ -140,8 +140,8 @@ def rehearsal_text(outcome: Rehearsal, link: str = "") -> str:
         numbers = [str(number) for number in range(1, len(policies) + 1)]
         by_number = "; ".join(f"{number} {markdown_text(name)}" for number, name in zip(numbers, policies, strict=True))
         lines += [f"{outcome.scale.metric} by policy: {by_number}.", ""]
-        heads, rows = windows_table(outcome)
-        lines += _markdown_table([*heads[:2], *numbers, *heads[2 + len(numbers) :]], rows)
+        names, rows = windows_table(outcome)
+        lines += _markdown_table([*names[:2], *numbers, *names[2 + len(numbers) :]], rows)
         lines += ["", "`*` a model was released before this window; `°` a turn released none."]
     if outcome.since_then:
         heads, *months = outcome.since_then
