@@ -104,7 +104,7 @@ def _write(path: Path, found: "Recommendation") -> str:
 
     if found.verdict != "change":
         return ""
-    comment = f"By everfit rehearse: {found.reasons[-1]}"
+    comment = f"By everfit rehearse, {found.policy!r}: {found.confirmed}"
     text = write_patch(path.read_text(encoding="utf-8"), found.patch, comment)
     read_spec(text, str(path))  # never leave a spec that can't be read
     path.write_text(text, encoding="utf-8")

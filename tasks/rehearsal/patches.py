@@ -127,7 +127,7 @@ def changed_keys(patch: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def write_patch(text: str, patch: Mapping[str, Any], comment: str) -> str:
-    """Return a spec's YAML with the keys of a patch, each with a comment; all other lines stay as they are.
+    """Return a spec's YAML with the keys of a patch and a comment in each section; all other lines stay as they are.
 
     Args:
         text: The spec's YAML, in block style.
@@ -143,18 +143,23 @@ def write_patch(text: str, patch: Mapping[str, Any], comment: str) -> str:
         if not isinstance(keys, Mapping):
             lines = _with_key(lines, 0, len(lines), "", section, keys, comment)
             continue
-        start = next((place for place, line in enumerate(lines) if re.match(rf"{re.escape(section)}:", line)), None)
+        start = next((place for place, line in enumerate(lines) if _begins(line, section)), None)
         if start is None:
             lines += ["", f"{section}:"]
             start = len(lines) - 1
-        elif not re.fullmatch(rf"{re.escape(section)}:\s*(#.*)?", lines[start]):
+        elif not re.fullmatch(r"[^:]*:\s*(#.*)?", lines[start]):
             raise SpecError(
                 f"{section!r} is written on one line; write its keys on lines of their own, then run the command again"
             )
-        for key in keys:
-            end = _end_of(lines, start)
-            lines = _with_key(lines, start + 1, end, _indent(lines, start, end), key, whole[section][key], comment)
+        for number, key in enumerate(keys):
+            end, why = _end_of(lines, start), comment if number == 0 else ""
+            lines = _with_key(lines, start + 1, end, _indent(lines, start, end), key, whole[section][key], why)
     return "\n".join(lines) + "\n"
+
+
+def _begins(line: str, key: str) -> bool:
+    """Return whether a line begins with a key, which may be in quotes, as `on` often is."""
+    return re.match(rf"(['\"]?){re.escape(key)}\1\s*:", line) is not None
 
 
 def _end_of(lines: list[str], start: int) -> int:
@@ -181,9 +186,9 @@ def _with_key(  # noqa: PLR0917 - the lines, where, what
     written = yaml.safe_dump({key: value}, default_flow_style=False, width=100).rstrip().splitlines()
     if written[0].startswith("'on'"):
         written[0] = written[0].replace("'on'", "on", 1)
-    new = [f"{indent}# {comment}", *(f"{indent}{line}" for line in written)]
+    new = [*([f"{indent}# {comment}"] if comment else []), *(f"{indent}{line}" for line in written)]
     for place in range(start, end):
-        if re.match(rf"{indent}{re.escape(key)}:", lines[place]):
+        if lines[place].startswith(indent) and _begins(lines[place].removeprefix(indent), key):
             after = place + 1
             while after < end and lines[after].startswith(f"{indent} ") and lines[after].strip():
                 after += 1

@@ -26,6 +26,7 @@ class Recommendation(Record):
     reasons: tuple[str, ...] = Field(description="Sentences for people.")
     patch: dict[str, Any] = Field(default_factory=dict, description="Keys of the spec to change; empty to change none.")
     later: MeanInterval | None = Field(default=None, description="Gain over the spec by window on the later half.")
+    confirmed: str = Field(default="", description="The sentence on the later half.")
 
 
 def recommend(
@@ -76,6 +77,7 @@ def recommend(
         reasons=(chosen, found, *doubt, *rules),
         patch=dict(patches[best]),
         later=later,
+        confirmed=found,
     )
 
 

@@ -141,6 +141,7 @@ def test_a_change_is_recommended_if_the_later_half_confirms_it() -> None:
     found = recommend(plays(0.02, 0.02), AUC, PATCHES, "7d")
     assert (found.verdict, found.policy, found.patch) == ("change", "other", PATCHES["other"])
     assert "did 0.0200 roc_auc better a window" in found.reasons[1]
+    assert found.confirmed == found.reasons[1]
 
 
 def test_a_gain_of_the_earlier_half_alone_was_luck() -> None:

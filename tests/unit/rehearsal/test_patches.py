@@ -143,6 +143,15 @@ def test_a_written_never_is_read_as_a_name() -> None:
     assert (spec.retraining.on, spec.retraining.cadence) == ("nothing", "never")
 
 
+def test_a_key_in_quotes_is_changed_where_it_is() -> None:
+    """Given YAML by a program, which writes `on` in quotes, then the key is there once, and one comment says why."""
+    text = TEXT + "'retraining':\n  'on': nothing\n  \"cadence\" : never\n"
+    patch = {"retraining": {"cadence": "adaptive", "on": "loss"}}
+    written = write_patch(text, patch, "why")
+    assert written.endswith("'retraining':\n  on: loss\n  # why\n  cadence: adaptive\n")
+    assert read_spec(written, "the spec").retraining.on == "loss"
+
+
 def test_a_section_on_one_line_is_left_to_a_person() -> None:
     with pytest.raises(SpecError, match="'columns' is written on one line"):
         write_patch(TEXT, {"columns": {"target": "x"}}, "why")
