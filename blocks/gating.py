@@ -141,7 +141,8 @@ class GatePolicy(Policy):
     replay: ReplayPolicy | None = Field(
         default=None,
         exclude_if=lambda limits: limits is None,
-        description="The prediction log of the last days, answered again by the challenger. By default it is not.",
+        description="Limits on how the challenger's answers to the requests of the last days may differ from the "
+        "champion's. By default nothing is replayed.",
     )
     business_value: BusinessValuePolicy | None = Field(
         default=None, description="The business value that the release must add. By default it is not checked."

@@ -22,8 +22,8 @@ def _as_mapping(value: Any) -> Any:
 class Join(Policy):
     """A source whose last row that was known at the event is joined to each row.
 
-    Of the rows with the same values of `on`, the one with the latest `as_of` that is not after the event time counts.
-    With `available_at`, rows that were not available at the event time don't count.
+    Among the rows with the same values of `on`, the one with the latest `as_of` counts that is not after the event
+    time. With `available_at`, rows that were not available at the event time don't count.
     """
 
     name: str = Field(

@@ -126,8 +126,8 @@ class RetrainingPolicy(Policy):
         default=2.0,
         ge=1,
         description="How much the rows that the champion has not seen must grow before a turn is tried again after "
-        "one in vain. At 2 they must have doubled. After a gain that was not certain, so much of that growth is "
-        "enough as would show the gain if it stays as measured, but at least a third.",
+        "one in vain. At 2 they must have doubled. After a gain that was not certain, "
+        "less growth is enough: as much as makes the measured gain certain, and a third at least.",
     )
     escalate_after: int = Field(
         default=3, ge=1, description="The number of retrainings without improvement after which a person is notified."

@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     project: str | None = Field(default=None, description="The name of the project on a Prefect server.")
 
     def page_of(self, model: str) -> str:
-        """Return the address of a model's page; empty if nobody serves the pages, as far as is known."""
+        """Return the address of a model's page; empty unless somebody is known to serve the pages."""
         return f"{self.pages_url.rstrip('/')}/{model}/index.html" if self.pages_url else ""
 
     @cached_property

@@ -51,8 +51,8 @@ class UpkeepPolicy(Policy):
 
     looks: Duration = Field(
         default=timedelta(days=30),
-        description="How long the MLflow runs of all looks at windows are kept. Of older looks, those that found "
-        "something stay; of the others the first of a day stays, without its report. The ledger keeps all decisions.",
+        description="How long the MLflow runs of all looks at windows are kept. Older looks that found something stay, "
+        "and so does the first of the others of a day, without its report. The ledger keeps all decisions.",
     )
 
     @field_validator("history", "looks")

@@ -170,7 +170,7 @@ def _lines_of_labels(labels: dict[str, Any]) -> list[str]:
     counts = f"{recorded['added']:,} new labels, {recorded['unchanged']:,} already known"
     lines = [f"{counts}, {labels['empty']:,} rows without a label, {len(conflicts):,} conflicts"]
     if labels["confirmed"] or labels["replaced"]:
-        lines.append(f"Of the labels to check: {labels['replaced']:,} wrong, {labels['confirmed']:,} right")
+        lines.append(f"Labels to check: {labels['replaced']:,} wrong, {labels['confirmed']:,} right")
     return [*lines, *_lines_of_conflicts(labels)]
 
 

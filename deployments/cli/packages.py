@@ -70,7 +70,7 @@ def import_(
 
 
 def _deleted_by(turn: str) -> str:
-    """Return the command that deleted rows of a turn, as far as the ledger knows it."""
+    """Return the command that deleted rows of a turn, if the ledger has it."""
     from everfit.blocks.settings import Settings
     from everfit.tasks.ledger import Ledger
     from everfit.tasks.retention.upkeep_record import ended_by

@@ -51,7 +51,7 @@ def propose(
     Args:
         seen: The look at the data.
         target: The column to predict.
-        name: Of the model.
+        name: The name of the model.
         task: The kind of prediction, if a person chose it.
         event_time: The column with the event's time, if a person chose it.
         label_time: The column with the label's time, if a person chose it.

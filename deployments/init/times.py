@@ -32,7 +32,7 @@ _RECENT_SHARE, _RECENT = 0.1, pd.Timedelta(days=45)
 _SAME_DAY = 0.95
 """Share of the rows; a date in local time differs around midnight."""
 _CLOSE = 1
-"""A column with at most so many points less than the best one may be the event time too."""
+"""A column with at most this many points less than the best one may be the event time too."""
 _WITHOUT_LABEL = 30
 """Rows without a label that show whether a time is filled only with it."""
 

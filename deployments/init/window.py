@@ -17,7 +17,7 @@ _FEWEST = 40
 _WEEKS = 28
 """From this many days of history on a window has whole weeks, so that weekdays don't count as drift."""
 _SHARE = 0.25
-"""Of the history, a window should be at most this share."""
+"""A window should be at most this share of the history."""
 
 
 def propose_window(seen: Look, made: Proposal) -> None:

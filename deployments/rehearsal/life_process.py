@@ -29,7 +29,7 @@ def main(folder: Path) -> None:
     """Live through the windows of a folder's job, and write what became of them.
 
     Args:
-        folder: Of the policy, as `sandbox.prepare_folder` and `steps.rehearsal` make it.
+        folder: The folder of the policy, as `sandbox.prepare_folder` and `steps.rehearsal` make it.
     """
     if sys.platform == "linux":
         # It ends with the rehearsal, even if that is killed. Of SIGTERM Prefect makes an exception, and life goes on.

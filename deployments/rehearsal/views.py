@@ -11,7 +11,7 @@ def print_rehearsal(outcome: Rehearsal, page: str) -> None:
     """Print the policies, the windows and the recommendation.
 
     Args:
-        outcome: Of the rehearsal.
+        outcome: The outcome of the rehearsal.
         page: Path of its page.
     """
     if outcome.standings:

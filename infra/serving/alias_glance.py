@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _SHARE = 0.01
 """Share of a core that these requests may take."""
 _MOST_OTHERS = 100
-"""Of a registry with many models that are served elsewhere, each served model is requested by itself."""
+"""If more models of the registry are served elsewhere, each served model is requested by itself."""
 
 
 class AliasGlance:

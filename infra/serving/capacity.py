@@ -22,7 +22,7 @@ from everfit.tasks.core.records import ModelVersion
 
 _CONNECTIONS = 16
 _ROUNDS, _SECONDS = 6, 0.75
-"""At most so many rounds, and the seconds of each."""
+"""At most this many rounds, and the seconds of each."""
 _NEAR = 0.03
 """By how much the two best rounds may differ, as a share."""
 WITHIN = 50.0

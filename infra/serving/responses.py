@@ -103,7 +103,7 @@ def in_order(parts: Sequence[ArmPredictions], predictions: Sequence[Sequence[Any
 def _certainty(
     answer: ScoredRequest, row: int, value: Any, classes: Sequence[str], chances: Sequence[float] | None
 ) -> dict[str, Any]:
-    """Return how sure an answer is, as far as the spec wants it to be said."""
+    """Return the parts of an answer's certainty that the spec asks for."""
     bounds, abstained = answer.certainty.bounds, answer.certainty.abstained
     said: dict[str, Any] = {}
     if bounds is not None:

@@ -30,7 +30,7 @@ SIGNERS_VARIABLE = "EVERFIT_SERVE_SIGNERS"
 TOKENS_VARIABLE = "EVERFIT_SERVE_TOKENS"
 
 _ASKED_BY_THEMSELVES = 2
-"""Of more models than these, the aliases are requested together."""
+"""The aliases of more models than these are requested together."""
 
 
 class ServingError(EverfitError):

@@ -45,7 +45,7 @@ class Opinion:
     by: Mapping[str, str]
 
     def agreed(self, people: int) -> str | None:
-        """Return the label that so many people gave, if no other label has as many; None without one."""
+        """Return the label that at least a number of people gave, if no other label has as many; None without one."""
         counts = Counter(self.by.values()).most_common(2)
         if not counts or counts[0][1] < people or (len(counts) > 1 and counts[1][1] == counts[0][1]):
             return None

@@ -22,7 +22,7 @@ FEWEST_LABELS = 10
 _NAMED = 5
 
 _SURELY_SOME = 7.0
-"""Of so many expected labels, none come by chance once in a thousand times (Poisson)."""
+"""If this many labels are expected, none come by chance once in a thousand times (Poisson)."""
 
 _IN_PLACE = 0.5
 """Unknown classes take the place of a known one if they have at least this part of its share."""

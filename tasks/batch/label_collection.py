@@ -101,8 +101,8 @@ def collect_labels(context: Context, window: Window) -> CollectedLabels:
 def record_source_labels(context: Context, window: Window) -> tuple[RecordedLabels, RowsSetAside]:
     """Record the labels of a window of the source that are known at its end, and set aside those that can't be read.
 
-    A class that the data doesn't have may be a new one if there are more than two. Of two classes it is none, and its
-    labels are set aside.
+    A class that the data doesn't have may be a new one if there are more than two. With two classes it can't be new,
+    and its labels are set aside.
 
     Args:
         context: The model.
@@ -159,9 +159,9 @@ def _known_labels(frame: pd.DataFrame, spec: ModelSpec, until: datetime) -> pd.D
 
 
 def label_kinds(spec: ModelSpec, workspace: Workspace) -> dict[str, Kind]:
-    """Return the kinds of what labels are joined by and of the target, as the dataset has them.
+    """Return the kinds of the target and of the columns by which labels are joined, as the dataset has them.
 
-    Before the first batch the target is a number, or there is none.
+    Before the first batch, nothing is known of them, except that a regression's target is a number.
     """
     kinds = read_kinds(workspace, spec.name)
     kinds = kinds_of_spec(spec.columns.any_spelling, spec.columns.numbers) | kinds

@@ -64,7 +64,7 @@ class LabelQueue(Record):
 
 @dataclass(frozen=True)
 class Basis:
-    """The champion, as far as rows are picked by it.
+    """The part of the champion by which rows are picked.
 
     Attributes:
         version: The champion.

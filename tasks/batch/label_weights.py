@@ -71,7 +71,7 @@ def never_seen(
         holdout: Rows of the hold-out; shape (n, columns).
         texts: The columns of free text.
         profile: Profile of the training data, which names the features; None if there is none.
-        most: Of more rows only so many are looked at, drawn by a seed; the others count as seen.
+        most: The largest number of rows that are looked at, drawn by a seed; the others count as seen.
     """
     found = np.zeros(len(rows))
     features = [] if profile is None else [column.name for column in profile.columns if column.role == "feature"]

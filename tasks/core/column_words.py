@@ -16,7 +16,7 @@ _JOINED = re.compile(
 )
 """Two words that people join without a separator. Others stay whole: `valid`, `candidate`, `runtime`, `mandate`."""
 _SAME_LETTERS = 5
-"""Words that begin with so many equal letters, and differ only at the end, count as one word in several forms."""
+"""Words that begin with this many equal letters, and differ only at the end, count as one word in several forms."""
 _SAME_SHARE = 0.7
 _SUBJECT = 2
 """A word in more features than this is the table's subject and does not point to the target."""

@@ -32,7 +32,7 @@ def in_digits(value: float) -> str:
 
 
 def decimals_of(half: float | None) -> int | None:
-    """Return so many decimals of a number that its interval leaves two certain digits; None if it has no interval.
+    """Return the number of decimals that show two digits of an interval's half width; None without an interval.
 
     Args:
         half: Half the width of the interval.

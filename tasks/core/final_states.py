@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import State
 from everfit.tasks.core.outside_text import message_text
 
 _MOST = 50
-"""Of a process that runs flows for days, so many are remembered."""
+"""The number of final states that are remembered in a process that runs flows for days."""
 
 _found: OrderedDict[str, Any] = OrderedDict()
 

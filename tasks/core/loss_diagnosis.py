@@ -57,7 +57,7 @@ class LossSplit(Record):
 
     before: FiniteFloat
     now: FiniteFloat
-    standard_error: FiniteFloat = Field(description="Of the change.")
+    standard_error: FiniteFloat = Field(description="The standard error of the change.")
     certain: bool = Field(description="Whether the loss has grown beyond chance.")
     parts: tuple[LossPart, ...]
     cause: Cause
@@ -93,7 +93,7 @@ class LossSlice(Record):
         elsewhere: Mean loss of the window's other rows.
         before: Mean loss in the hold-out; None if it has no such rows.
         contribution: The slice's part of the change of the mean loss.
-        standard_error: Of that.
+        standard_error: The standard error of that share.
         share_of_loss: Its share of the change; None if the loss has not grown.
     """
 
@@ -137,7 +137,7 @@ class Diagnosis(Record):
         remedies: Facts about models, labels and columns that show how to win the loss back, one sentence each.
         reference_rows: Labelled rows of the hold-out.
         window_rows: Labelled rows of the window.
-        sampled: At most so many rows of either side were looked at.
+        sampled: The largest number of rows of either side that were looked at.
     """
 
     row_loss: RowLoss

@@ -24,8 +24,8 @@ def facts_of(name: str, scale: MetricScale | None) -> MetricFacts:
     """Return the facts of a metric.
 
     Args:
-        name: Of the metric.
-        scale: Of a user's own metric; None of a metric of everfit.
+        name: The name of the metric.
+        scale: The scale of a user's own metric; None for a metric of everfit.
 
     Raises:
         ValueError: everfit has no such metric, and there is no scale.

@@ -26,7 +26,7 @@ class WithinGroups(Record):
         """Return how far below the difference its one-sided lower bound is.
 
         Args:
-            confidence: Of the bound, in (0.5, 1).
+            confidence: The confidence of the bound, in (0.5, 1).
             growth: On how many times as many rows it is.
         """
         return _reach(self.standard_error, self.degrees_of_freedom, confidence, growth)
@@ -43,14 +43,18 @@ class PairedComparison(Record):
     difference: FiniteFloat = Field(description="Positive when the challenger is better.")
     lower: FiniteFloat = Field(description="One-sided lower bound of the difference.")
     upper: FiniteFloat = Field(description="One-sided upper bound of the difference.")
-    p_value: FiniteFloat = Field(description="Of such a gain if the challenger were not better.")
-    p_value_worse: FiniteFloat = Field(description="Of such a loss if the challenger were not worse.")
-    confidence: FiniteFloat = Field(description="Of each bound on its own.")
+    p_value: FiniteFloat = Field(description="The probability of such a gain if the challenger were not better.")
+    p_value_worse: FiniteFloat = Field(description="The probability of such a loss if the challenger were not worse.")
+    confidence: FiniteFloat = Field(description="The confidence of each bound on its own.")
     method: Literal["identical", "bootstrap", "delong", "mcnemar", "jackknife"]
-    draws: int | None = Field(default=None, description="Of the bootstrap.")
-    seed: int | None = Field(default=None, description="Of the bootstrap.")
-    standard_error: FiniteFloat | None = Field(default=None, exclude_if=_is_none, description="Of the jackknife.")
-    degrees_of_freedom: FiniteFloat | None = Field(default=None, exclude_if=_is_none, description="Of the jackknife.")
+    draws: int | None = Field(default=None, description="The number of draws of the bootstrap.")
+    seed: int | None = Field(default=None, description="The seed of the bootstrap.")
+    standard_error: FiniteFloat | None = Field(
+        default=None, exclude_if=_is_none, description="The standard error of the jackknife."
+    )
+    degrees_of_freedom: FiniteFloat | None = Field(
+        default=None, exclude_if=_is_none, description="The degrees of freedom of the jackknife."
+    )
     groups: int | None = Field(default=None, exclude_if=_is_none, description="Groups of dependent rows.")
     grouped_by: str | None = Field(default=None, exclude_if=_is_none, description="Such as days, or a column.")
     within: WithinGroups | None = Field(
@@ -68,7 +72,7 @@ class PairedComparison(Record):
         """Return how far below the difference its one-sided lower bound is at another confidence.
 
         Args:
-            confidence: Of the bound, in (0.5, 1).
+            confidence: The confidence of the bound, in (0.5, 1).
             growth: On how many times as many rows it is.
         """
         if self.standard_error is not None and self.degrees_of_freedom is not None:

@@ -72,7 +72,7 @@ class Trigger(Record):
 
     kind: TriggerKind = Field(default="manual", description="The kind of cause; a person leaves this as it is.")
     reason: str = Field(default="", description="The reason in words, for readers of the history.")
-    id: str = Field(default="", description="Of the event or triage decision behind it, where there is one.")
+    id: str = Field(default="", description="The id of the event or triage decision behind it, where there is one.")
     by: str = Field(
         default="",
         exclude_if=lambda name: not name,

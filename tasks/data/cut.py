@@ -13,10 +13,10 @@ from everfit.tasks.data.split import Sample, Split, label_is_visible
 from everfit.tasks.storage.tables import Table
 
 _CHOSEN, _JUDGED = 1 / 6, 1 / 3
-"""Of the rows that the champion has not seen, the oldest sixth is only learned from, the next sixth chooses the first
-model, and the rest is judged on."""
+"""The oldest sixth of the rows that the champion has not seen is only for learning, the next sixth chooses the first
+model, and the rest judges."""
 _LEAST_PART = 1 / 16
-"""Of the hold-out's rows, the least share that a refitted model is judged on: a bound on the number of refits."""
+"""The least share of the hold-out's rows that judges a refitted model: a bound on the number of refits."""
 
 
 def split_window(

@@ -110,7 +110,7 @@ class ExpectationTally:
 
 
 def _by_chance(unexpected: int, rows: int, share: float) -> bool:
-    """Return whether chance may well give so many bad rows when their true share is the allowed one."""
+    """Return whether chance may well give this many bad rows when their true share is the allowed one."""
     tail = sum(math.comb(rows, k) * share**k * (1 - share) ** (rows - k) for k in range(unexpected, rows + 1))
     return tail >= 0.001
 

@@ -28,10 +28,10 @@ VOLUME, VALUES, AGE = (
 )
 """Descriptions of these checks."""
 COLUMN_ROWS = 2_000_000
-"""At most so many rows of the newest weeks are read to learn the rhythm of columns."""
+"""At most this many rows of the newest weeks are read to learn the rhythm of columns."""
 _COLUMN_WEEKS = 13
 _FIRST_WEEKS = 4
-"""Of a first batch the newest weeks are judged by the ones before."""
+"""This many of the newest weeks of a first batch are judged by the weeks before."""
 _FEWEST_TURNS, _KEPT_TURNS = 5, 50
 _PATIENCE = 1.25
 _HOUR = 3_600

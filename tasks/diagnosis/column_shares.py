@@ -23,7 +23,7 @@ def column_shares(evidence: DiagnosisEvidence, encoded: Encoded, seed: int = 0) 
     Args:
         evidence: Both sides.
         encoded: Their columns as numbers.
-        seed: Of the halves.
+        seed: The seed of the halves.
     """
     from scipy.special import ndtr
 

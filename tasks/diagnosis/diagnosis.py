@@ -41,7 +41,7 @@ def diagnose(
         evidence: Both sides.
         task: The kind of prediction.
         left_out: Columns that are not in the evidence, and why; one sentence each.
-        seed: Of folds, halves and trees.
+        seed: The seed of folds, halves and trees.
     """
     encoded = encode(evidence.reference.rows, evidence.window.rows, evidence.columns, evidence.texts)
     split = split_loss(evidence, shared_rows(evidence, encoded, seed))

@@ -33,10 +33,11 @@ class LabelledRows:
 
     Attributes:
         rows: Features and protected columns, shape (n, columns).
-        losses: Of the answers, shape (n,); greater is worse.
+        losses: The losses of the answers, shape (n,); greater is worse.
         days: The day of each row, shape (n,); None if rows have no times.
         entities: The entity of each row, such as the customer, shape (n,); None if that is not known.
-        weights: Of the rows, shape (n,), such as the inverse of a probability of being labelled; None if all count 1.
+        weights: The weights of the rows, shape (n,), such as the inverse of the probability of a label; None if all
+            count 1.
         truth: Labels as numbers, shape (n,); None if remedies are not looked for.
         scores: The answers, shape (n,) or (n, classes); None if remedies are not looked for.
     """
@@ -89,7 +90,7 @@ class LabelledRows:
         return error
 
     def sampled(self, most: int, seed: int) -> "LabelledRows":
-        """Return at most so many rows, drawn by a seed, in their order."""
+        """Return at most this many rows, drawn by a seed, in their order."""
         if len(self) <= most:
             return self
         return self.of(np.sort(np.random.default_rng(seed).choice(len(self), size=most, replace=False)))
@@ -138,7 +139,7 @@ class DiagnosisEvidence:
             texts: Those of them with free text.
             row_loss: The loss of a row.
             most: Rows of either side at most; fewer if there are many columns.
-            seed: Of the draw.
+            seed: The seed of the draw.
 
         Raises:
             NotEnoughError: One side has too few rows.

@@ -53,7 +53,7 @@ def split_loss(evidence: DiagnosisEvidence, shared: SharedRows) -> LossSplit:
     moved = (q - s_new) * (new.losses - shared_new)
     unseen = shared.unseen[both]
     beyond = float(moved[unseen].sum())
-    # The shared mean that `moved` is measured from is uncertain too, as far as the unseen rows' weights sum up.
+    # The shared mean that `moved` is measured from is uncertain too, by the sum of the unseen rows' weights.
     gap = float((q - s_new)[unseen].sum())
     of_mean_old, of_mean_new = spread_old, spread_new + own_new
     beyond_old = -gap * of_mean_old

@@ -21,7 +21,7 @@ Chosen = npt.NDArray[np.bool_]
 
 _MOST_CLASSES = 10
 _LEAST_ROWS = 300
-"""Of fewer rows, a fitted model tells nothing about what the columns can tell."""
+"""A model that is fitted on fewer rows says nothing about what the columns can explain."""
 _SMALL = 0.25
 """A slice is one that no model answers better if less than this share of its excess could be won back."""
 _SURE, _UNLIKELY = 0.02, 0.15
@@ -60,7 +60,7 @@ def find_remedies(
         encoded: Their columns as numbers.
         slices: The slices in which quality was lost, and which rows of the window each has.
         task: The kind of prediction.
-        seed: Of the folds and the trees.
+        seed: The seed of the folds and the trees.
     """
     window = evidence.window
     none = Remedies((), np.zeros(len(window), dtype=np.bool_), np.zeros(len(window), dtype=np.bool_))

@@ -50,7 +50,7 @@ def shared_rows(evidence: DiagnosisEvidence, encoded: Encoded, seed: int = 0) ->
     Args:
         evidence: Both sides.
         encoded: Their columns as numbers.
-        seed: Of the folds and the trees.
+        seed: The seed of the folds and the trees.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from sklearn.linear_model import LogisticRegression
@@ -127,7 +127,7 @@ def fold_of_rows(side: LabelledRows, seed: int) -> npt.NDArray[np.int64]:
 
     Args:
         side: The rows.
-        seed: Of the draw.
+        seed: The seed of the draw.
     """
     random = np.random.default_rng(seed)
     if side.days is not None:

@@ -1,7 +1,7 @@
 """The slices in which quality was lost: a tree that is grown on one half of the days and measured on the other.
 
 A tree's leaves look worst where it was grown, so their figures come from rows that it has not seen (S. Athey and G.
-Imbens, "Recursive partitioning for heterogeneous causal effects", PNAS 113 (2016)). Of all leaves, those count that are
+Imbens, "Recursive partitioning for heterogeneous causal effects", PNAS 113 (2016)). Those leaves count that are
 worse beyond chance after Holm's correction.
 """
 
@@ -34,7 +34,7 @@ def worst_slices(
     Args:
         evidence: Both sides.
         encoded: Their columns as numbers.
-        seed: Of the halves and the tree.
+        seed: The seed of the halves and the tree.
         most: Slices at most.
     """
     from sklearn.tree import DecisionTreeRegressor

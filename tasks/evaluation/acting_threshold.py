@@ -40,7 +40,7 @@ def new_threshold(spec: ModelSpec, truth: Floats, scores: Floats, old: float) ->
     Args:
         spec: Its business value.
         truth: 0 or 1; shape (rows,).
-        scores: Of a model that has not been trained on the rows; shape (rows,).
+        scores: The scores of a model that has not been trained on the rows; shape (rows,).
         old: The probability from which on the champion acts.
     """
     policy = spec.training.business_value

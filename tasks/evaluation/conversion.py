@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ONNX = "onnx"
 
 _ROWS = 50_000
-"""So many hold-out rows at most are compared on."""
+"""The largest number of hold-out rows for the comparison."""
 _UNUSUAL_ROWS = 20
 _UNSEEN = "a category that nobody has seen"
 

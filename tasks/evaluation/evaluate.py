@@ -61,7 +61,7 @@ def evaluate(
         data: The turn's rows.
         challenger: The newest of the challenger's models, with the earlier ones.
         incumbent: The champion; None when there is none yet.
-        validation: Of the turn's data.
+        validation: The validation of the turn's data.
         attempt: Number of this comparison with the champion, from 1 on.
 
     Raises:
@@ -148,7 +148,7 @@ def earlier_models(data: TrainingData, challenger: Fitted, rows: pd.DataFrame) -
     Args:
         data: The turn's rows.
         challenger: The newest of them.
-        rows: Of the hold-out.
+        rows: The rows of the hold-out.
     """
     return [
         EarlierModel(read_model(fitted, data.workspace), judged)

@@ -42,20 +42,21 @@ class ShapValues(Record):
     method: Literal["linear", "tree", "sampled"] = Field(
         description="In the unit of the raw answer, log-odds of most classifiers; sampled: of the answer itself."
     )
-    rows: int = Field(description="Of the seeded sample.")
+    rows: int = Field(description="The number of rows of the seeded sample.")
     mean_absolute: dict[str, float]
-    worst: tuple[RowExplanation, ...] = Field(description="Of the rows whose answer was most wrong.")
+    worst: tuple[RowExplanation, ...] = Field(description="The explanations of the rows whose answer was most wrong.")
 
 
 def permutation_importance(scored: ScoredRows, chosen: str, seed: int, role: str = "challenger") -> dict[str, float]:
     """Return the loss of a metric when a feature's values are shuffled in a sample of the hold-out.
 
-    L. Breiman, "Random Forests", Machine Learning 45 (2001). Of many features, only those that move the answers most.
+    L. Breiman, "Random Forests", Machine Learning 45 (2001). If there are many features, only those that move the
+    answers most are measured.
 
     Args:
         scored: The hold-out.
         chosen: The metric's name.
-        seed: Of the sample and the shuffling.
+        seed: The seed of the sample and the shuffling.
         role: The model that is asked.
 
     Returns:
@@ -83,12 +84,13 @@ def permutation_importance(scored: ScoredRows, chosen: str, seed: int, role: str
 def shap_values(scored: ScoredRows, seed: int, role: str = "challenger") -> ShapValues:
     """SHAP values of a seeded sample and of the worst rows (S. Lundberg, S.-I. Lee, NeurIPS 2017).
 
-    Of a linear model they are exact, and of trees shap's TreeExplainer has them. Of any other, and of trees that split
-    on categories as such (which shap misreads), they are sampled, for the features that move the answers most.
+    They are exact for a linear model, and computed by shap's TreeExplainer for trees. For any other model, and for
+    trees that split on categories as such (which shap misreads), they are sampled for the features that move
+    the answers most.
 
     Args:
         scored: The hold-out.
-        seed: Of the sample.
+        seed: The seed of the sample.
         role: The model.
     """
     model = scored.models[role]
@@ -136,13 +138,13 @@ def sampled(  # noqa: PLR0917
     """Shapley values by sampling orders of the features and other rows to take the other values from.
 
     E. Štrumbelj, I. Kononenko, "Explaining prediction models and individual predictions with feature contributions",
-    Knowledge and Information Systems 41 (2014). Of many classes the mean of the contributions' sizes.
+    Knowledge and Information Systems 41 (2014). With many classes, return the mean size of the contributions.
 
     Args:
         ask: Returns the model's scores of rows.
         features: The rows to explain; shape (rows, features).
         others: Rows to take the other values from; shape (any, features).
-        seed: Of orders and rows.
+        seed: The seed of orders and rows.
         orders: How many.
         chosen: Features to explain; by default all. The others keep the values of the row that is explained.
     """
@@ -185,7 +187,7 @@ def _contributions(model: "Pipeline", features: pd.DataFrame) -> Floats:
     inputs = inputs.toarray() if hasattr(inputs, "toarray") else np.asarray(inputs)
     coefficients = getattr(estimator, "coef_", None)
     if coefficients is not None:
-        # Of a linear model they are exact: each coefficient times the distance from the mean.
+        # They are exact for a linear model: each coefficient times the distance from the mean.
         centred = inputs - inputs.mean(axis=0)
         by_class = centred[:, :, None] * np.atleast_2d(coefficients).T[None]
         return np.asarray(by_class[:, :, 0] if by_class.shape[2] == 1 else np.abs(by_class).mean(axis=2))

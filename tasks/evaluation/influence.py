@@ -22,13 +22,13 @@ def most_influential(
     """Return the features that move the answers most, in the order of the columns; all if they are few.
 
     Some rows get the values of other rows, a feature at a time, and the mean change of the answers ranks the features.
-    Of very many features, groups of neighbours are changed together first, and the features of those that move the
-    answers most are ranked then. So the cost grows with the number of columns, and not with its square.
+    If there are very many features, groups of neighbours are changed together first, and the features of those that
+    move the answers most are ranked then. So the cost grows with the number of columns, and not with its square.
 
     Args:
         ask: Returns the model's scores of rows.
         features: Rows that the model can score; shape (rows, features).
-        seed: Of the sampled rows.
+        seed: The seed of the sampled rows.
         most: How many features to return.
     """
     names = [str(name) for name in features.columns]

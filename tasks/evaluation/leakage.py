@@ -31,8 +31,8 @@ def suspected_leaks(
 
     The target's mean by steps of a column (or by category; missing is one of them), learned on every other row, is
     scored on the rows between, and the other way round: both must tell. That sees any shape of dependence, and does
-    not mistake an identifier for a leak. Of several classes it must tell each: a measure that sets one kind apart from
-    all others is what nature is like. A column of categories that each have one class, such as a finer division of
+    not mistake an identifier for a leak. With several classes it must tell each: a measure that sets one kind apart
+    from all others is what nature is like. A column of categories that each have one class, such as a finer division of
     the target, is suspected too.
 
     Args:

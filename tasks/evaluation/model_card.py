@@ -16,8 +16,8 @@ def model_card(report: Report, decision: GateDecision, turn_id: str) -> str:
 
     Args:
         report: The report of the version.
-        decision: Of the gate.
-        turn_id: Of the turn that made the version.
+        decision: The decision of the gate.
+        turn_id: The id of the turn that made the version.
 
     Returns:
         Markdown.

@@ -7,7 +7,7 @@ from everfit.tasks.evaluation.slices import groups, slice_columns
 from everfit.tasks.gate.checks.negative_flips import NegativeFlips, SliceFlips
 
 _LEAST_ROWS = 200
-"""Of a slice, where `gate.slices` sets no other number."""
+"""The smallest number of rows of a slice, where `gate.slices` sets no other."""
 
 
 def measure(measurement: Measurement) -> NegativeFlips | None:

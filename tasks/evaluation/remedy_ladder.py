@@ -80,8 +80,8 @@ class _Part:
         rows: Which rows; shape (all rows,).
         corrections: As they were fitted before it, by name.
         refits: The champion's procedure as it was fitted before it, by span.
-        scores: Of each remedy for the rows, by name; shape (rows,) or (rows, classes) each.
-        by_span: Of each refit.
+        scores: The scores of each remedy for the rows, by name; shape (rows,) or (rows, classes) each.
+        by_span: The scores of each refit, by its span.
         threshold: From which on the champion would act, as it was fitted before it; None if that is not tried.
     """
 

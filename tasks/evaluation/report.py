@@ -62,8 +62,12 @@ class Report(Record):
     on_training: Measured = Field(description="The primary metric on a sample of the rows it was fitted on.")
     fit: str = Field(description="Over- or underfit, in words.")
     classes: tuple[str, ...] = Field(default=(), description="Those that only training or hold-out has, in words.")
-    over_time: tuple[Part, ...] = Field(description="Of parts of the hold-out in time; none of rows without times.")
-    groups: tuple[GroupRates, ...] = Field(description="Of each value of the slices' and the protected columns.")
+    over_time: tuple[Part, ...] = Field(
+        description="The values of parts of the hold-out in time; none of rows without times."
+    )
+    groups: tuple[GroupRates, ...] = Field(
+        description="The rates of each value of the slices' and the protected columns."
+    )
     fairness: tuple[FairnessEvidence, ...] = ()
     calibration: CalibrationEvidence | None = None
     curve: tuple[CalibrationBin, ...] = Field(
@@ -74,7 +78,7 @@ class Report(Record):
     shap: ShapValues | None = None
     words: dict[str, dict[str, float]] = Field(
         default_factory=dict,
-        description="Of columns of free text: the mean change of the score that a word makes, the largest first.",
+        description="The mean change of the score that each word of a free text makes, the largest first.",
     )
     robustness: Robustness | None = None
     threshold: float | None = Field(default=None, description="Best in value on validation rows.")

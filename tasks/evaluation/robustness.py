@@ -33,7 +33,7 @@ class Flips(Record):
 class Robustness(Record):
     """The effect of small changes of the input on the predictions."""
 
-    rows: int = Field(description="Of the seeded sample that was tried.")
+    rows: int = Field(description="The number of rows of the seeded sample that was tried.")
     features: tuple[Flips, ...]
     adversarial: float = Field(description="Share of rows for which some one feature's plausible value flips them.")
 
@@ -52,13 +52,13 @@ class Robustness(Record):
 def robustness(scored: ScoredRows, seed: int, role: str = "challenger", rows: int = ROWS) -> Robustness:
     """Change a seeded sample of rows, one feature at a time, and count the answers that flip.
 
-    Of many features, only those that move the answers most are changed.
+    If there are many features, only those that move the answers most are changed.
 
     Args:
         scored: The hold-out.
-        seed: Of the sample and the noise.
+        seed: The seed of the sample and the noise.
         role: The model that is asked.
-        rows: Of the sample, at most.
+        rows: The largest number of rows in the sample.
     """
     random = np.random.default_rng(seed)
     chosen = np.sort(random.permutation(len(scored.truth))[:rows])

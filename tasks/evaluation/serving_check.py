@@ -64,7 +64,7 @@ def measure_serving(
 
 
 def _capacity(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return the capacity that the service was seen to have, as far as it was measured."""
+    """Return the measured capacity of the service."""
     found: dict[str, Any] = {"capacity_problem": answer.get("capacity_problem", "")}
     for name, prefix in (("challenger", ""), ("champion", "champion_")):
         if measured := answer.get("capacity", {}).get(name):

@@ -30,7 +30,7 @@ def word_effects(
     Args:
         scored: The hold-out.
         columns: The columns of free text.
-        seed: Of the sample.
+        seed: The seed of the sample.
         role: The model.
 
     Returns:

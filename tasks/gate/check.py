@@ -83,7 +83,7 @@ def missing(name: str, subject: str, cause: str | None = None) -> Check:
     """Return a failed check: there is no evidence for it.
 
     Args:
-        name: Of the check.
+        name: The name of the check.
         subject: The subject that was to be measured.
         cause: Why it could not be, if that is known.
     """

@@ -144,7 +144,7 @@ class ConversionEvidence(Record):
     format: str
     accepted: bool = Field(description="Whether that is what is served; otherwise the model as it was fitted is.")
     difference: Measured = Field(default=None, description="The largest between the predictions of both on hold-out.")
-    loss: Measured = Field(default=None, description="Of the primary metric, as a share of its value.")
+    loss: Measured = Field(default=None, description="The loss of the primary metric, as a share of its value.")
     rows: int = 0
     problem: str = Field(default="", description="In words, where it was not accepted.")
 
@@ -160,9 +160,11 @@ class Evidence(Record):
     )
     holdout: Window = Field(description="The window of the hold-out rows' event times.")
     holdout_rows: int = Field(ge=0)
-    holdout_digest: str = Field(description="Of the hold-out rows' contents.")
+    holdout_digest: str = Field(description="The digest of the hold-out rows' contents.")
     sampled: bool = Field(default=False, description="The hold-out is a sample of rows that have no event times.")
-    holdout_extended: bool = Field(default=False, description="It already reaches back as far as it may.")
+    holdout_extended: bool = Field(
+        default=False, description="Whether it already reaches back to the earliest time that it may."
+    )
     overlap_rows: int | None = Field(default=None, ge=0, description="Hold-out rows that a model has trained on.")
     challenger_version: int | None = Field(default=None, description="In the registry, if it is there already.")
     challenger_trained_until: AwareDatetime | None = Field(default=None, description="As compared, before a refit.")
@@ -255,7 +257,7 @@ class Evidence(Record):
         """Return the evidence of a check that has no field here, if it was measured.
 
         Args:
-            name: Of the check.
+            name: The name of the check.
             kind: The record that its evidence is.
         """
         content = self.areas.get(name)

@@ -32,9 +32,11 @@ class Lead(Record):
     """How far a higher rung is ahead of a lower one on the same rows."""
 
     higher: str
-    gain: FiniteFloat = Field(description="Of the metric; positive where the higher rung is better.")
+    gain: FiniteFloat = Field(description="The gain of the metric; positive where the higher rung is better.")
     error: FiniteFloat = Field(ge=0, description="Its standard error.")
-    degrees_of_freedom: float | None = Field(default=None, description="Of the error; None if it is known exactly.")
+    degrees_of_freedom: float | None = Field(
+        default=None, description="The degrees of freedom of the error; None if it is known exactly."
+    )
 
     @property
     def is_sure(self) -> bool:
@@ -48,7 +50,9 @@ class ValueLead(Record):
     before: FiniteFloat = Field(description="Business value per row at the champion's threshold.")
     after: FiniteFloat = Field(description="At thresholds that were fitted on earlier rows.")
     error: FiniteFloat = Field(ge=0, description="Standard error of the difference.")
-    degrees_of_freedom: float | None = Field(default=None, description="Of the error; None if it is known exactly.")
+    degrees_of_freedom: float | None = Field(
+        default=None, description="The degrees of freedom of the error; None if it is known exactly."
+    )
     unit: str = ""
 
     @property
@@ -65,8 +69,8 @@ class Rung(Record):
     """One remedy, or no change, as it did on rows that it was not fitted on."""
 
     name: str
-    value: float | None = Field(description="Of the metric; None if it is not known.")
-    leads: tuple[Lead, ...] = Field(default=(), description="Of the higher rungs over this one.")
+    value: float | None = Field(description="The value of the metric; None if it is not known.")
+    leads: tuple[Lead, ...] = Field(default=(), description="The leads of the higher rungs over this one.")
 
     @property
     def is_enough(self) -> bool:
@@ -85,7 +89,7 @@ class RemediesTried(Record):
     value: ValueLead | None = Field(
         default=None,
         exclude_if=lambda value: value is None,
-        description="Of another threshold, if the spec states what its actions are worth.",
+        description="The value of acting from another threshold, if the spec states what its actions are worth.",
     )
     why_not: str = Field(default="", description="Why the chosen one was not released, if it was not.")
     is_judged: bool = Field(

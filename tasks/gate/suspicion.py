@@ -6,7 +6,7 @@ from everfit.tasks.gate.check import number
 from everfit.tasks.gate.evidence import Evidence
 
 _NEARLY_ALL, _NEARLY_ALL_UNSQUARED = 0.99, 0.95
-"""Of the way from a model that ignores its inputs to a perfect one; the second for losses that aren't squares."""
+"""The share of the way from a model without inputs to a perfect one; the second for losses that aren't squares."""
 _SQUARED = frozenset({"mse", "brier"})
 _ASKED = ("roc_auc", "roc_auc_ovr", "r2")
 """Measured beside the primary metric; a leak shows in these whatever the share of the classes."""
@@ -18,7 +18,7 @@ def suspicion(evidence: Evidence, policy: GatePolicy) -> str:
     A feature that is only called like the target is looked at once, with the first champion.
 
     Args:
-        evidence: Of the challenger.
+        evidence: The evidence of the challenger.
         policy: The policy of the gate; with `leaks: false` nothing is suspected.
     """
     if not policy.leaks:

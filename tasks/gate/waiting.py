@@ -14,7 +14,8 @@ from everfit.tasks.core.records import Record
 from everfit.tasks.gate.evidence import Check, Evidence
 
 MOST_LOOKS = 6
-"""After so many judgements in vain, the rows have about quadrupled, and a newer challenger would be the better one."""
+"""After this many judgements in vain, the rows have about quadrupled,
+and a newer challenger would be the better one."""
 
 _WANT_OF_EVIDENCE = {"comparison", "hold-out size"}
 """The checks that more rows may pass."""

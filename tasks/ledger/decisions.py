@@ -96,7 +96,7 @@ class Decisions:
             turn_id: Return only those of this turn.
             kind: Return only those of this kind.
             verdict: Return only those with this verdict.
-            limit: Return only the newest so many.
+            limit: The largest number to return, from the newest back.
         """
         query = select(decisions).where(decisions.c.model == model)
         if turn_id is not None:
@@ -119,7 +119,8 @@ class Decisions:
             kind: The kind of decision.
             at: The earliest moment of the record; by default all.
             until: Leave out decisions about data that ends later.
-            limit: Return only the oldest so many. The next part begins at the last one's moment, with that one again.
+            limit: The largest number to return, from the oldest on. The next part begins at the moment of the last
+                one, with that one again.
         """
         query = select(decisions).where(decisions.c.model == model, decisions.c.kind == kind)
         if at is not None:

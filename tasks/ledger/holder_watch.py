@@ -12,7 +12,7 @@ from everfit.tasks.ledger.process_identity import is_dead, is_here
 from everfit.tasks.ledger.records import Lease
 
 _CLOCKS_DIFFER = timedelta(seconds=5)
-"""By so much the clocks of two hosts may differ without a cause for doubt."""
+"""The clocks of two hosts may differ by this much without a cause for doubt."""
 
 
 class HolderWatch:
@@ -49,7 +49,7 @@ class HolderWatch:
 
 
 def looks_held(lease: Lease, now: datetime) -> bool:
-    """Return whether a lease is held, as far as one look can tell.
+    """Return whether a lease seems to be held at this moment.
 
     Args:
         lease: As the ledger has it now.

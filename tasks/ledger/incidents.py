@@ -66,7 +66,7 @@ class Incidents:
 
         Args:
             model: The name of the model.
-            limit: Return only the newest so many.
+            limit: The largest number to return, from the newest back.
         """
         query = select(incidents).where(incidents.c.model == model)
         return self._read(query.order_by(incidents.c.seq.desc()).limit(limit))[::-1]

@@ -27,7 +27,7 @@ SPAN = timedelta(seconds=60)
 """How long a lease lasts without a heartbeat."""
 
 _BEATS = 4
-"""Heartbeats per span: so many in a row must fail before the lease is lost."""
+"""Heartbeats per span: this many in a row must fail before the lease is lost."""
 
 
 class LeaseHeldError(BusyError):

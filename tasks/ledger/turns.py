@@ -225,7 +225,7 @@ class Turns:
         Args:
             model: Name of the model.
             state: Return only those in this state.
-            limit: Return only the newest so many.
+            limit: The largest number to return, from the newest back.
         """
         query = select(turns).where(turns.c.model == model).order_by(turns.c.seq.desc()).limit(limit)
         if state is not None:
@@ -236,7 +236,7 @@ class Turns:
     def brief(self, model: str) -> list[Turn]:
         """Return all turns of a model, oldest first, without their evidence, which is most of what a turn holds.
 
-        Of the evidence they have the processor time, if it is known.
+        Only the processor time of their evidence is kept, if it is known.
 
         Args:
             model: Name of the model.

@@ -129,7 +129,7 @@ def required_signers(settings: Settings, of_spec: Sequence[str]) -> SignerGroups
     """Return the places that name signers, with these: `EVERFIT_SIGNERS` and the spec; empty if neither does.
 
     Args:
-        settings: Of this installation.
+        settings: The settings of this installation.
         of_spec: The signers in the spec of the model.
 
     Raises:
@@ -152,7 +152,7 @@ def check_can_sign(settings: Settings, of_spec: Sequence[str], model: str) -> No
     """Refuse to begin what would end with a version that nobody could load, because this process can't sign it.
 
     Args:
-        settings: Of this installation.
+        settings: The settings of this installation.
         of_spec: The signers in the spec of the model.
         model: Name of the model.
 

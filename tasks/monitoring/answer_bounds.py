@@ -27,7 +27,7 @@ class HeldOutScores:
 
     Attributes:
         scores: Shape (rows,), in the order of time.
-        edges: Of a regression: answers between which errors have another size.
+        edges: The answers of a regression between which errors have another size.
         scales: The size of errors in each part.
     """
 
@@ -39,8 +39,8 @@ class HeldOutScores:
     def of(cls, holdout: LabelledPredictions) -> "HeldOutScores":
         """Return the scores of a hold-out.
 
-        Of a regression one half says how large errors are, and the other half gives the scores, so that the bound stays
-        exact.
+        For a regression, one half says how large errors are, and the other half gives the scores, so that the bound
+        stays exact.
 
         Args:
             holdout: Answers of the model as it was judged, with labels.
@@ -73,7 +73,7 @@ class HeldOutScores:
     def adapted(
         self, before: AnswerBounds, fresh: LabelledPredictions, live: LabelledPredictions, until: datetime
     ) -> AnswerBounds:
-        """Return the bounds after the labels of some rows.
+        """Adapt the bounds to the labels of some rows.
 
         The level answers to the misses of the fresh rows by the bound in force, and the bound is taken from the newest
         rows, those of the hold-out before them.

@@ -36,7 +36,7 @@ class ChampionAt(Record):
         """Return the champion with what it was trained on, as triage reads it.
 
         Args:
-            profile: Of its training data.
+            profile: The profile of its training data.
             trained_until: The champion has seen no row at or after this.
         """
         return ChampionReference(

@@ -19,7 +19,7 @@ def holdout_answers(sample: pd.DataFrame, spec: ModelSpec, classes: Sequence[str
     """Return the reference's hold-out rows in the form of live ones.
 
     Args:
-        sample: Of the reference.
+        sample: The sample of the reference.
         spec: The model's spec.
         classes: The classes of the model that answered these rows, as text, in its order.
     """

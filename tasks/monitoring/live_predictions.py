@@ -22,9 +22,9 @@ class LivePredictions:
     """The answered predictions of a window.
 
     Attributes:
-        window: Of event time.
-        counts: Of all rows over the cells of the champion's profile. Predictions of other versions than the champion
-            count as missing: they say nothing of how the champion's have moved.
+        window: The span of event time.
+        counts: The counts of all rows over the cells of the champion's profile. Predictions of other versions than the
+            champion count as missing: they say nothing of how the champion's have moved.
         newest: Event time of the newest row.
         sample: Some rows, the same ones in whatever order the log gives them.
         versions: Rows by model version.
@@ -112,7 +112,7 @@ def read_live_predictions(
 
     Args:
         log: The model's prediction log.
-        window: Of event time.
+        window: The span of event time.
         event_time: Its column.
         profile: The champion's.
         version: The champion.

@@ -22,7 +22,7 @@ def times_of_labelled(
     Args:
         context: The model's spec and storage.
         version: The version that answered.
-        window: Of event time.
+        window: The span of event time.
         event_time: The column of the log with the event time.
         until: Only labels that are known at this moment count.
     """
@@ -44,7 +44,7 @@ def features_in_log(
         version: The version that answered.
         answers: The answers, with their key and event time, shape (answers, columns).
         event_time: The column of the log with the event time.
-        names: Of the features.
+        names: The names of the features.
     """
     random = np.random.default_rng(0)
     keys = set(answers[KEY].to_numpy()[random.permutation(len(answers))[:MOST_ROWS]].tolist())

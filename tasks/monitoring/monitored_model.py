@@ -229,7 +229,7 @@ class MonitoredModel:
         """Return the champion's answers in a window, with its features, the key, and the labels as of the moment.
 
         Args:
-            window: Of event time.
+            window: The span of event time.
         """
         return self._read(window, [*self.features, *self.texts, *self.context.spec.columns.key])
 

@@ -22,7 +22,7 @@ from everfit.tasks.triage.signals import LabelsSignal
 logger = logging.getLogger("everfit.monitoring")
 
 _SHORTEST = timedelta(days=60)
-"""Labels of at least so long say how long labels take."""
+"""The shortest span of labels that shows how long labels take."""
 
 
 @dataclass(frozen=True)

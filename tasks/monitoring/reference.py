@@ -40,7 +40,8 @@ class Reference:
     """The reference that live data is compared with.
 
     Attributes:
-        profile: Of the features, over all rows that the version was trained on; of the predictions, over the hold-out.
+        profile: The profile of the features over all rows that the version was trained on, and of the predictions over
+            the hold-out.
         sample: Rows of the hold-out: `_key`, event time, features, protected columns, label, and the prediction in
             the columns of the prediction log, made by the model as it was judged, before a refit.
         classes: Those that the model as it was judged knows, as text, in its order: a refit may know others. Empty
@@ -91,7 +92,7 @@ def predicted(data: TrainingData, model: Fitted, rows: pd.DataFrame) -> tuple[pd
     Args:
         data: The turn's rows.
         model: The challenger; each of its models answers the rows that it is judged on.
-        rows: Of the hold-out; shape (rows, columns).
+        rows: The rows of the hold-out; shape (rows, columns).
     """
     answered: list[tuple[pd.Index, Scores, list[object]]] = []
     classes: set[object] = set()

@@ -24,7 +24,7 @@ class MonthGain(Record):
     Attributes:
         rows: Number of rows that were compared.
         gain: In the metric, whichever way that counts.
-        standard_error: Of the gain.
+        standard_error: The standard error of the gain.
         money: Value of the gain on all answers of the month; None without a value.
     """
 
@@ -126,7 +126,7 @@ def worth_heads(months: Sequence[MonthWorth]) -> list[str]:
     """Return the heads of the table of months.
 
     Args:
-        months: Of one model.
+        months: The months of one model.
     """
     money = [f"{name} {months[-1].unit}".strip() for name in _MONEY_HEADS] if _valued(months) else []
     return [*WORTH_HEADS, *money]
@@ -136,7 +136,7 @@ def worth_rows(months: Sequence[MonthWorth]) -> Iterator[list[str]]:
     """Yield a line for each month, and one for all of them.
 
     Args:
-        months: Of one model, oldest first.
+        months: The months of one model, oldest first.
     """
     for month in months:
         yield [month.month, f"{month.rows:,}", _words(month.alone), _words(month.previous), *_rest(month, months)]
@@ -149,7 +149,7 @@ def sum_of(months: Sequence[MonthWorth]) -> MonthWorth:
     """Return all months as one.
 
     Args:
-        months: Of one model, oldest first.
+        months: The months of one model, oldest first.
     """
     costs = [month.cost for month in months if month.cost is not None]
     return MonthWorth(
@@ -168,7 +168,7 @@ def worth_summary(months: Sequence[MonthWorth]) -> str:
     """Return what the loop has been worth in one sentence.
 
     Args:
-        months: Of one model, oldest first.
+        months: The months of one model, oldest first.
     """
     if not months:
         return "No month with mature labels has ended yet, so what the loop has been worth is not known."

@@ -33,7 +33,7 @@ class LimitSeries:
         """Add what a look measured.
 
         Args:
-            day: Of the look.
+            day: The day of the look.
             found: The figures; a look without any leaves no trace.
         """
         if not found:

@@ -49,7 +49,7 @@ class LookSummary(Record):
     """One look.
 
     Attributes:
-        id: Of the decision in the ledger.
+        id: The id of the decision in the ledger.
         until: The end of the window.
         at: When it was recorded.
         headline: The first reason.
@@ -75,7 +75,7 @@ class LookSummary(Record):
         failures: The areas whose measurement broke, with the reason.
         unmeasured: Why live quality is not known; empty if it is.
         figures: Further numbers by name, such as `p99_ms`.
-        limited: Fairness, calibration, slices and the label delay, as far as they were measured.
+        limited: Those of fairness, calibration, slices and the label delay that were measured.
         delays: The label delay as rows for people: what, now, at training.
         runs: The runs with the evidence: `mlflow`, `prefect`.
     """

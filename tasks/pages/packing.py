@@ -5,7 +5,7 @@ from typing import Any
 
 
 def to_digits(value: float, digits: int) -> float:
-    """Return a number rounded to so many significant digits."""
+    """Return a number rounded to this many significant digits."""
     return float(f"{value:.{digits}g}")
 
 

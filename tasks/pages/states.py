@@ -53,7 +53,7 @@ STATES: dict[ModelState, StateDeclaration] = {
     "late": StateDeclaration(
         label="not looked at lately",
         tone="care",
-        meaning="no look has come for more than three times as long as looks usually are apart",
+        meaning="the last look is more than three times as old as the usual time between two looks",
     ),
     "watched": StateDeclaration(
         label="watched", tone="care", meaning="the last look found something unusual, but no loss that counts"

@@ -26,7 +26,7 @@ SERVICE_CHECK = "run service-check"
 _FEWEST, _RECENT = 4, 20
 """The looks that tell how far looks are apart: at least, and at most the newest."""
 _LATE, _LEAST = 3, timedelta(minutes=10)
-"""So many times as far apart, and at least three times this long, the next look is late."""
+"""The next look is late after this many times the usual gap between looks, which counts as at least the second."""
 _ACTIVE = (RUNNING, AWAITING_APPROVAL, ON_TRIAL)
 
 

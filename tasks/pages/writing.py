@@ -36,7 +36,7 @@ logger = logging.getLogger("everfit.pages")
 FOLDER = PAGES_FOLDER
 """The folder of the workspace that has the pages."""
 FORMAT, _PAGE_FORMAT = 1, 2
-"""Of the data of the page of all models, and of the page of one."""
+"""The formats of the data for the page of all models, and for the page of one."""
 STORIES_FOLDER = "prediction"
 """The folder beside a model's page that has the stories of predictions."""
 _PART = 1_000

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow.dataset as pds
 
 _MOST_KEYS = 10_000_000
-"""So many keys are remembered, in eight bytes each. Files beyond that are read each time."""
+"""This many keys are remembered, in eight bytes each. Files beyond that are read each time."""
 
 
 class LabelIndex:

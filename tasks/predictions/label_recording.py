@@ -42,7 +42,7 @@ def record_labels(
 ) -> RecordedLabels:
     """Add labels to the table, and skip those that it has.
 
-    Of two writers at once, the second compares its labels again with those of the first, so that a key's labels of the
+    If two write at once, the second compares its labels again with those of the first, so that a key's labels of the
     same time have different revisions.
 
     Args:
@@ -165,7 +165,7 @@ def _wanted(requests: Sequence[pd.DataFrame], deleted: DeletedKeys | None) -> tu
 def _compared(known: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """Return known and new rows in their order, the kind of each new one, whether it is kept, and its revision."""
     both = pd.concat([known.assign(_new=False), rows[[*_COLUMNS, _REQUEST]].assign(_new=True)], ignore_index=True)
-    # Of two labels with the same time, the later one is a correction and gets the next revision.
+    # If two labels have the same time, the later one is a correction and gets the next revision.
     both = both.sort_values([KEY, LABEL_TIME, "_new", REVISION], kind="stable", ignore_index=True)
     before = both.groupby(KEY)[LABEL].shift()
     repeated = both["_new"] & (before == both[LABEL])

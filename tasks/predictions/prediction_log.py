@@ -173,7 +173,7 @@ def append(table: Table, rows: "pa.Table", writer: str, number: int = 1) -> bool
 def append_missing(table: Table, rows: "pa.Table", writer: str = "") -> int:
     """Append the rows whose predictions the log does not have, by their ids.
 
-    Of two that append the same rows at once, one fails with a conflict, and finds the rows at its next try.
+    If two append the same rows at once, one fails with a conflict, and finds the rows at its next try.
 
     Args:
         table: The model's prediction log.

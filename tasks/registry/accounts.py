@@ -1,4 +1,4 @@
-"""The user who is logged in to MLflow, as far as MLflow confirms it."""
+"""The user who is logged in to MLflow, if MLflow confirms it."""
 
 import os
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from everfit.tasks.storage.durable import sync_folder, sync_tree
 
 _MADE_WITH_IT = 5
-"""MLflow makes up to so many folders around one: of the model, of all models, of the experiment, of the store."""
+"""MLflow makes up to this many folders around one: of the model, of all models, of the experiment, of the store."""
 
 
 def make_durable(uris: Iterable[str]) -> None:

@@ -34,7 +34,7 @@ class Play(Record):
     seconds: float | None = Field(default=None, description="Processor time of the turns; None if not measured.")
     replaced: tuple[tuple[float | None, ...], ...] = Field(
         default=(),
-        description="Of the best plan, for each release the metric in each window of the model that it replaced.",
+        description="For each release of the best plan, the metric of the replaced model in each window.",
     )
 
     @property

@@ -13,7 +13,7 @@ def draw_quality(outcome: Rehearsal, *, library: bool) -> str:
     """Return the quality of each policy over time; releases are filled circles, other turns open ones.
 
     Args:
-        outcome: Of the rehearsal.
+        outcome: The outcome of the rehearsal.
         library: Whether the library is put into the page.
     """
     import plotly.graph_objects as go
@@ -49,7 +49,7 @@ def draw_costs(outcome: Rehearsal) -> str:
     """Return the mean quality of each policy against its number of turns.
 
     Args:
-        outcome: Of the rehearsal.
+        outcome: The outcome of the rehearsal.
     """
     import plotly.graph_objects as go
 
@@ -78,7 +78,7 @@ def draw_matrix(outcome: Rehearsal) -> str:
     """Return the metric of the model of each training end in each later window as a heat map.
 
     Args:
-        outcome: Of the rehearsal.
+        outcome: The outcome of the rehearsal.
     """
     import plotly.graph_objects as go
 

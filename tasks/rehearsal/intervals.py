@@ -41,8 +41,8 @@ def mean_interval(values: Sequence[float | None], confidence: float = 0.95) -> M
     Econometrica 55 (1987). There are as many lags as the cube root of the number of windows. They never narrow it.
 
     Args:
-        values: Of each window; None or NaN where it isn't known.
-        confidence: Of the interval.
+        values: The value of each window; None or NaN where it isn't known.
+        confidence: The confidence of the interval.
 
     Returns:
         The mean and its interval; None if no window is known.
@@ -70,8 +70,8 @@ def paired_interval(one: Sequence[float | None], other: Sequence[float | None]) 
     A difference that rounding alone makes counts as 0.
 
     Args:
-        one: Of each window.
-        other: Of the same windows.
+        one: The values of the first plan in each window.
+        other: The values of the second plan in the same windows.
     """
     pairs = zip(one, other, strict=True)
     return mean_interval([None if a is None or b is None else 0.0 if math.isclose(a, b) else a - b for a, b in pairs])

@@ -60,10 +60,10 @@ class LifeJob:
     """A policy to live through, with all that a worker needs for it.
 
     Attributes:
-        name: Of the policy.
-        folder: Of the policy, as `sandbox.prepare_folder` makes it, with the job.
-        spec: Of the policy.
-        pulse: Of the rehearsal.
+        name: The name of the policy.
+        folder: The folder of the policy, as `sandbox.prepare_folder` makes it, with the job.
+        spec: The spec of the policy.
+        pulse: The pulse of the rehearsal.
         place: Working folder of the command, where relative paths begin.
     """
 

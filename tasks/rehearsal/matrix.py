@@ -95,10 +95,10 @@ def fit_all(  # noqa: PLR0917 - what to fit, and where
 
     Args:
         spec: The model's spec.
-        plan: Of the rehearsal.
+        plan: The plan of the rehearsal.
         first: Place of the first release.
         choice: Candidate and setting of the first champion.
-        folder: Of the matrix.
+        folder: The folder of the matrix.
         done: Called after each fit.
         workers: Where the models are fitted side by side; None to fit each before the next one is prepared.
     """
@@ -175,9 +175,9 @@ def measure_all(
 
     Args:
         spec: The model's spec.
-        fits: Of `fit_all`.
+        fits: The result of `fit_all`.
         rows: Folder with the labelled rows of each window, by place.
-        folder: Of the matrix; the result is kept there.
+        folder: The folder of the matrix; the result is kept there.
         workers: Where windows are measured side by side; None to measure one after the other.
     """
     kept = folder / "matrix.json"

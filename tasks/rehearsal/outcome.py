@@ -83,7 +83,7 @@ def assemble(
 
     Args:
         spec: The spec as it is.
-        plan: Of the rehearsal.
+        plan: The plan of the rehearsal.
         lives: By the name of a policy, what a spec did.
         matrix: Models by training end and window; None if no model was released.
         price: Price of a turn; None for that of the spec.

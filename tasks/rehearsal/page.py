@@ -122,7 +122,7 @@ def rehearsal_text(outcome: Rehearsal, link: str = "") -> str:
     """Return the rehearsal as Markdown.
 
     Args:
-        outcome: Of the rehearsal.
+        outcome: The outcome of the rehearsal.
         link: To the page, in Markdown; empty without one.
     """
     head = f"# Rehearsal of {markdown_text(outcome.model)}"
@@ -159,7 +159,7 @@ def rehearsal_page(outcome: Rehearsal) -> str:
     """Return the rehearsal as one HTML page that needs no network.
 
     Args:
-        outcome: Of the rehearsal.
+        outcome: The outcome of the rehearsal.
     """
     title = f"Rehearsal of {outcome.model}"
     parts = [

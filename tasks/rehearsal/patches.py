@@ -23,7 +23,7 @@ def read_patch(path: str) -> tuple[str, dict[str, Any]]:
     """Read a policy from a file: some keys of a spec, and perhaps `policy` with its name; or a whole spec.
 
     Args:
-        path: Of the YAML file.
+        path: The path of the YAML file.
 
     Returns:
         The policy's name, and the keys.

@@ -18,7 +18,7 @@ SPEC = "the spec as it is"
 """Name of the policy that all others are compared with."""
 
 _LEARNT_FROM = 0.25
-"""Of the history, the share before the first model, if nobody says from when to begin."""
+"""The share of the history before the first model, if nobody says from when to begin."""
 
 
 class Rehearsed(Record):
@@ -181,7 +181,7 @@ def as_rehearsed(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return a spec's content as it is lived through: it reaches no service and nobody, and draws no page for people.
 
     Args:
-        content: Of the spec, as plain data.
+        content: The content of the spec, as plain data.
     """
     gate, release = dict(content.get("gate", {})), dict(content.get("release", {}))
     monitoring = dict(content.get("monitoring", {}))

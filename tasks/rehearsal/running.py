@@ -24,7 +24,7 @@ from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.training.results import Choice
 
 REPORT = 15.0
-"""Seconds between lines about the progress, until it has run for so long that they may be rarer."""
+"""Seconds between lines about the progress; later the lines are rarer."""
 _RARER = 0.05
 """A line comes after this share of the time so far."""
 
@@ -34,7 +34,7 @@ class Running:
 
     Args:
         spec: The model's spec.
-        plan: Of the rehearsal.
+        plan: The plan of the rehearsal.
         root: Folder of the rehearsal. Workers of a cluster have to reach it as well.
         real: The real workspace, of which only the deleted keys are read.
         workers: Where lives run, and fits where `far`.

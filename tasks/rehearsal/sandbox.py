@@ -30,8 +30,9 @@ def environment(folder: Path, given: Mapping[str, str] = os.environ) -> dict[str
     """Return the environment in which a policy is lived through.
 
     Args:
-        folder: Of the policy.
-        given: The environment of this process. Of everfit, Prefect and MLflow only what leads nowhere is kept.
+        folder: The folder of the policy.
+        given: The environment of this process. The variables of everfit, Prefect and MLflow are left out, except for
+            those that lead nowhere.
     """
     kept = {name: value for name, value in given.items() if name in _KEPT or not name.startswith(_LEADS_OUT)}
     home = folder.absolute() / "prefect"
@@ -60,7 +61,7 @@ def folder_of(root: Path, policy: str) -> Path:
     """Return the folder of a policy.
 
     Args:
-        root: Of the rehearsal.
+        root: The folder of the rehearsal.
         policy: Name of the policy.
     """
     return root / "lives" / (re.sub(r"[^a-z0-9]+", "-", policy.lower()).strip("-") or "policy")
@@ -70,8 +71,8 @@ def prepare_folder(folder: Path, spec: ModelSpec, real: Workspace) -> None:
     """Make the folder of a policy, with the spec as it is lived through; one that is there already is kept.
 
     Args:
-        folder: Of the policy.
-        spec: Of the policy. Its secrets are written nowhere; the spec in the folder names variables.
+        folder: The folder of the policy.
+        spec: The spec of the policy. Its secrets are written nowhere; the spec in the folder names variables.
         real: The real workspace, whose deleted keys hold here too. Nothing else of it is read, and nothing written.
     """
     (folder / WORKSPACE).mkdir(parents=True, exist_ok=True)
@@ -87,7 +88,7 @@ def secret_variables(spec: ModelSpec) -> dict[str, str]:
     """Return the variables that the spec in a policy's folder names, with the secrets of the sources.
 
     Args:
-        spec: Of the policy.
+        spec: The spec of the policy.
     """
     return {name: reveal(secret, ".".join(map(str, path))) for name, (path, secret) in _named_secrets(spec).items()}
 

@@ -29,7 +29,7 @@ def succession(releases: Sequence[Release]) -> list[Release]:
 def versions_to_keep(releases: Sequence[Release], policy: ReleasePolicy, at: datetime) -> frozenset[int]:
     """Return the versions that must stay loadable.
 
-    These are the champion, a version that is being released, the last so many former champions, those that were
+    These are the champion, a version that is being released, the last few former champions, those that were
     replaced recently, and the very first, by which is measured what the loop has been worth.
 
     Args:

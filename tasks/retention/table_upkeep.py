@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _ATTEMPTS = 5
 _KEYS_AT_ONCE = 1_000
 _UNFINISHED = 1
-"""A file that is in no table version and younger than so many hours may belong to an unfinished commit."""
+"""A file that is in no table version and younger than this many hours may belong to an unfinished commit."""
 
 
 def table_facts(table: Table, name: TableName, time: str) -> TableFacts:
@@ -71,7 +71,7 @@ def _rows_by_day(table: Table, time: str) -> dict[date, int]:
 
 
 def delete_before(table: Table, name: TableName, day: date, time: str) -> int:
-    """Delete the rows of earlier days; past versions keep them. Of the quarantine, delete only settled rows.
+    """Delete the rows of earlier days; past versions keep them. In the quarantine, delete only settled rows.
 
     Args:
         table: The table.

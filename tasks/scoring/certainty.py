@@ -33,7 +33,7 @@ class Certainty:
 
 
 UNASKED = Certainty()
-"""Of answers of a spec that doesn't ask for it."""
+"""The certainty of answers if the spec doesn't ask for it."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class CertaintyRules:
     """Rules for saying how sure answers are, with the bounds of each version.
 
     Attributes:
-        policy: Of the spec.
+        policy: The policy of the spec.
         bounds: By version; a service replaces them while it runs.
     """
 
@@ -105,7 +105,7 @@ def said_of(row: Any, classes: Sequence[str], probabilities: Sequence[float] | N
     Args:
         row: The answer.
         classes: Names of the classes, in the model's order; empty for a regression.
-        probabilities: Of each class; None for a regression.
+        probabilities: The probability of each class; None for a regression.
         bound: As the prediction log has it.
     """
     if bound is None:

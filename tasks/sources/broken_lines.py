@@ -8,7 +8,7 @@ from everfit.blocks.errors import SourceError
 from everfit.tasks.storage.values import FAULTS
 
 _MOST = 0.5
-"""Of a file with at least this share of broken lines, the settings are wrong, not the lines."""
+"""If at least this share of the lines is broken, the settings are wrong, not the lines."""
 
 _SHOWN = 80
 
@@ -18,7 +18,7 @@ class BrokenLines:
     """The broken lines of a file.
 
     Attributes:
-        reasons: Of each line what is wrong with it, and its text.
+        reasons: The fault of each line, and its text.
         unclosed: The first that goes on over the end of its line, so that good rows may be in it: its number, and how
             many lines it takes.
     """

@@ -57,7 +57,7 @@ def read_delta(
 def _opened(table: "DeltaTable", event_time: str | None) -> "pds.Dataset":
     """Return the table's files as an Arrow dataset, of which a filter by time skips only files known to lie outside.
 
-    Of a file without statistics of its times, beside others that have them, Delta says that they are after null, and
+    Delta says that the times of a file without statistics, beside files with some, are after null, and
     Arrow skips it. Converted tables have such files.
     """
     import pyarrow as pa

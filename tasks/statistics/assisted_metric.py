@@ -48,7 +48,7 @@ def assisted(
         predicted: The metric that the answers predict of the same rows.
         of_all: The metric that the answers predict of all rows.
         rows: Number of labelled rows.
-        seed: Of the bootstrap.
+        seed: The seed of the bootstrap.
     """
     random = np.random.default_rng(seed)
     pairs = []

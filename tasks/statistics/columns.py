@@ -65,7 +65,7 @@ def codes_of(column: "pd.Series[Any]") -> tuple[Codes, list[str]]:
 
 
 def label(value: object) -> str:
-    """Return the name of a category; an integer has the same name as a float, as it is beside missing values."""
+    """Return the name of a category: 1.0 has the name of 1, since missing values turn integers into floats."""
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value)

@@ -23,11 +23,11 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 NEWEST = 2_000
-"""Scores of so many of the newest rows give the adapted bound."""
+"""Scores of this many of the newest rows give the adapted bound."""
 _STEP, _LONGEST_STEP = 0.005, 0.25
 """The step of Gibbs and Candès for one row, and the longest of one look, which would oscillate beyond."""
 _MOST = 2.0
-"""The level allows at most so many times the promised misses, so that quiet times don't delay the answer to drift."""
+"""The level allows at most this many times the promised misses, so that quiet times don't delay the answer to drift."""
 _ROWS_OF_A_PART, _PARTS = 50, 10
 
 
@@ -37,7 +37,7 @@ def conformal_bound(scores: Floats, miss_rate: float, weights: Floats | None = N
     It is the score of rank `ceil((n + 1) (1 - miss_rate))` of `n`, which is exact in finite samples.
 
     Args:
-        scores: Of rows that the model hasn't seen, the larger the stranger; shape (n,).
+        scores: The scores of rows that the model hasn't seen, the larger the stranger; shape (n,).
         miss_rate: The probability.
         weights: Weight of each row, shape (n,); the new row has their mean.
 
@@ -73,7 +73,7 @@ def adapted_miss_rate(miss_rate: float, missed: float, rows: int, promised: floa
 
 
 def smallest_miss_rate(rows: int) -> float:
-    """Return the smallest level for which so many rows give a bound."""
+    """Return the smallest level for which this many rows give a bound."""
     return 1 / (rows + 1)
 
 
@@ -81,11 +81,11 @@ def error_sizes(answers: Floats, errors: Floats) -> tuple[tuple[float, ...], tup
     """Return parts of the answers with the usual size of the absolute errors in each.
 
     Args:
-        answers: Of a regression, shape (n,).
+        answers: The answers of a regression, shape (n,).
         errors: Absolute errors, shape (n,).
 
     Returns:
-        The edges between the parts, and the size in each: one more than edges.
+        The edges between the parts, and the size in each part; there is one size more than edges.
     """
     parts = max(1, min(_PARTS, answers.size // _ROWS_OF_A_PART))
     edges = np.unique(np.quantile(answers, np.linspace(0, 1, parts + 1)[1:-1])) if parts > 1 else np.zeros(0)
@@ -108,7 +108,7 @@ def class_scores(probabilities: Floats, truth: npt.NDArray[np.int64]) -> Floats:
     """Return the score of each row of a classification; shape (n,).
 
     Args:
-        probabilities: Of each class, shape (n, classes).
+        probabilities: The probability of each class, shape (n, classes).
         truth: Place of the true class; negative for a class that the model doesn't know.
     """
     rows = np.arange(len(truth))

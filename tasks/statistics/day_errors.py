@@ -23,12 +23,12 @@ def error_by_days(
     """Return the standard error of a metric when rows of one day depend on each other.
 
     By leaving out one day after the other, or one block of neighbouring days where there are many (the delete-a-group
-    jackknife). Of few days the error itself is uncertain, so it is widened as Student's t is.
+    jackknife). With few days, the error itself is uncertain, so it is widened as Student's t is.
 
     Args:
         y: Labels, shape (n,).
         scores: Scores, shape (n,) or (n, classes).
-        name: Of the metric.
+        name: The name of the metric.
         days: The day of each row, shape (n,).
         weights: Weight of each row, shape (n,).
 
@@ -67,7 +67,7 @@ def error_by_entities(
     Args:
         y: Labels, shape (n,).
         scores: Scores, shape (n,) or (n, classes).
-        name: Of the metric.
+        name: The name of the metric.
         entities: The entity of each row, shape (n,).
         weights: Weight of each row, shape (n,).
 

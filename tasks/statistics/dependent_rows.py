@@ -24,7 +24,7 @@ Groups = npt.NDArray[np.int64]
 MOST_GROUPS = 100
 """Neighbouring groups of time are merged down to this number, which bounds the cost."""
 _MANY_ROWS, _FEW_GROUPS = 200_000, 25
-"""Of more rows than this, this number of groups, where a metric has to be computed again without each of them."""
+"""With more rows than the first, a metric that is computed again without each group gets only this many groups."""
 _FEWEST_GROUPS = 10
 _FEWEST_ENTITIES = 50
 """A column with fewer values names categories, not a sample of entities."""
@@ -41,8 +41,9 @@ class GroupedGain(NamedTuple):
 
     Attributes:
         gain: Difference of the metric; positive when the first model is better.
-        standard_error: Of the gain.
-        degrees_of_freedom: Of Student's t distribution that the gain over its error follows.
+        standard_error: The standard error of the gain.
+        degrees_of_freedom: The degrees of freedom of Student's t distribution that the gain, divided by its error,
+            follows.
         groups: Number of groups that were left out, one at a time.
         unit: The unit that groups the rows.
     """
@@ -156,7 +157,7 @@ class _PairWithin(NamedTuple):
     Attributes:
         metric: The metric.
         rows: Number of rows.
-        gain: Of the first model over the second.
+        gain: The gain of the first model over the second.
         prepared: The metric of each model within the groups.
     """
 
@@ -186,7 +187,7 @@ class _Pair(NamedTuple):
     Attributes:
         metric: The metric.
         rows: Number of rows.
-        gain: Of the first model over the second.
+        gain: The gain of the first model over the second.
         prepared: The metric of each model under many weightings.
     """
 

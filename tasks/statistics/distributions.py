@@ -34,7 +34,7 @@ class ColumnDistribution(Record):
     """A column in the training data and in a window; its bars have all rows.
 
     Attributes:
-        name: Of the column.
+        name: The name of the column.
         bars: In the order of the values of a number; otherwise the most frequent category first.
     """
 

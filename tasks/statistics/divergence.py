@@ -19,7 +19,7 @@ _EXACT = 0.05
 """Share of the risk of error that the exact test gets."""
 
 DISCRETE = 20
-"""A numeric column with at most so many distinct values is compared value by value, as Evidently does."""
+"""A numeric column with at most this many distinct values is compared value by value, as Evidently does."""
 
 
 def shares(counts: Counts) -> Shares:
@@ -110,7 +110,7 @@ def p_value(reference: Counts, current: Counts) -> float:
 
 
 def more_than_chance(before: int, now: int, n: int, m: int) -> float:
-    """Return the probability of so many current rows of a kind, or more, if chance puts each on either side.
+    """Return the probability of this many current rows of a kind, or more, if chance puts each on either side.
 
     Args:
         before: Rows of the kind in the reference.

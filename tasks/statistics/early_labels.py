@@ -21,7 +21,7 @@ LEAST = 0.3
 FEWEST = 50
 """Labels of a group that say how fast they come."""
 _PARTS = 5
-"""Numbers are grouped by their size into so many parts."""
+"""Numbers are grouped by their size into this many parts."""
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def calibration_gap(
         happened: 0 or 1, shape (n,).
         clusters: The day or the entity of each row, drawn as a whole; with fewer than 4, rows are. Shape (n,).
         weights: Weight of each row, shape (n,).
-        seed: Of the draws.
+        seed: The seed of the draws.
     """
     weighted = _ones(predicted, weights)
     places = np.unique(np.asarray(clusters), return_inverse=True)[1]

@@ -124,7 +124,7 @@ def histograms(frame: pd.DataFrame, profile: Profile, *, implausible_ranges: flo
     Args:
         frame: The rows; shape (rows, any). A column that it lacks is counted as not present.
         profile: Profile of the reference.
-        implausible_ranges: A value that is so many of the reference's ranges away counts as an error.
+        implausible_ranges: A value that is this many of the reference's ranges away counts as an error.
     """
     columns: list[ColumnHistogram] = []
     hashes = np.zeros(len(frame), dtype=np.uint64)

@@ -29,11 +29,11 @@ _MOST = 10_000
 _CHANGED = 0.001
 """Error of the test whether delays of the newer rows are others."""
 _AT_RISK = 20
-"""So many rows must have been followed for a time that counts."""
+"""This many rows must have been followed for a time that counts."""
 _FADED = 0.2
 """Labels are complete if their rate has fallen to this share in the second half of the time."""
 _TAIL = 300
-"""So many of the latest labels are enough to fit the tail to."""
+"""This many of the latest labels are enough to fit the tail to."""
 _DRAWS = 20
 _SECONDS_OF_DAY = 86_400.0
 
@@ -52,7 +52,7 @@ class LabelDelays(Record):
     half: float | None = Field(default=None, description="After this time half of the labels that come are known.")
     most: float | None = Field(default=None, description="After this time 90 % of them are known.")
     coverage: float = Field(description="Share of the rows that get a label by then.")
-    followed: float = Field(default=0.0, description="So long rows were followed, with a label or without.")
+    followed: float = Field(default=0.0, description="How long rows were followed, with a label or without.")
     late: float | None = Field(default=None, description="Share of the known labels that came after the maturity.")
     beyond: bool = Field(default=False, description="Whether the data is shorter than `days`, which is fitted then.")
     changed: bool = Field(default=False, description="Whether newer rows have other delays; only these count then.")

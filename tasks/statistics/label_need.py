@@ -43,7 +43,7 @@ def outcome_spread(name: str, chances: npt.ArrayLike, scores: npt.ArrayLike) -> 
     It is the standard deviation of the row's influence on the metric, over the outcomes that it may have.
 
     Args:
-        name: Of a metric of classes.
+        name: The name of a metric of classes.
         chances: The probability of each class, shape (n, classes).
         scores: The model's scores, shape (n,) or (n, classes).
     """
@@ -82,7 +82,7 @@ def label_need(spread: npt.ArrayLike, half_width: float, *, confidence: float = 
     Args:
         spread: By how much the outcome of each row moves the estimate; shape (n,).
         half_width: Half of the interval, in the metric's unit.
-        confidence: Of the interval.
+        confidence: The confidence of the interval.
     """
     own = np.asarray(spread, dtype=np.float64)
     quantile = NormalDist().inv_cdf((1 + confidence) / 2)
@@ -101,7 +101,7 @@ def label_need(spread: npt.ArrayLike, half_width: float, *, confidence: float = 
 
 
 def _variance(spread: Floats, count: int) -> float:
-    """Return the variance of the estimate with so many labels, drawn by the spread with a floor."""
+    """Return the variance of the estimate with this many labels, drawn by the spread with a floor."""
     rows, total = len(spread), float(spread.sum())
     if total <= 0:
         return 0.0

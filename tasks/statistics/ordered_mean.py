@@ -31,8 +31,9 @@ class MeanError(NamedTuple):
     """The uncertainty of a mean.
 
     Attributes:
-        standard_error: Of the mean.
-        degrees_of_freedom: Of Student's t distribution that the mean over its error follows.
+        standard_error: The standard error of the mean.
+        degrees_of_freedom: The degrees of freedom of Student's t distribution that the mean, divided by its error,
+            follows.
     """
 
     standard_error: float
@@ -43,8 +44,8 @@ def error_of_mean(deviations: Floats) -> MeanError:
     """Return how uncertain a mean of values is whose neighbours may depend on each other.
 
     Args:
-        deviations: Of the values from their mean, in order, so large that their mean square is the variance of the mean
-            of independent values; shape (values,).
+        deviations: The deviations of the values from their mean, in order, so large that their mean square is the
+            variance of the mean of independent values; shape (values,).
 
     Example:
         >>> independent, alike = error_of_mean(np.tile([1.0, -1.0], 10)), error_of_mean(np.repeat([1.0, -1.0], 10))

@@ -38,9 +38,9 @@ LISTED = 50
 KNOWN = 1_000
 QUANTILES = np.linspace(0, 1, 101)
 NEWEST = 10
-"""A category has waned by what the newest of so many parts of the rows has of it."""
+"""The rows are cut into this many parts by time; whether a category has waned shows in the newest."""
 FEWEST_EXPECTED = 10
-"""Of a category of which that part would have fewer rows, nothing is said."""
+"""A category of which that part would have fewer rows is not judged."""
 SAME = 1e-6
 """Values whose relative difference is smaller count as equal: a float32 and a float64 log of the same value."""
 

@@ -31,11 +31,11 @@ _ERROR_WEEKS = 26
 """Weeks whose forecast errors tell the dispersion."""
 _TREND_WEEKS = 8
 _PRIOR_DISPERSION, _PRIOR_WEEKS = 0.03, 2
-"""Until errors are known a span varies by 17 %; this counts as much as so many weeks."""
+"""Until errors are known, a span is taken to vary by 17 %, which weighs as much as this many weeks."""
 FALSE_ALARMS = 1 / 500
-"""Of a window of a week, for series that the model describes; half of them by whole days."""
+"""The rate of false alarms of a week, for series that the model describes; half of them by whole days."""
 FEWEST_MORE = 20
-"""So many rows must be too many."""
+"""The smallest excess of rows that counts."""
 SMALLEST_FALL, SMALLEST_RISE = 0.8, 1.3
 """A span within these multiples of the expected rows is no incident, however certain."""
 

@@ -49,7 +49,7 @@ def run_lengths(
 
 
 def longest_within(measured: Sequence[RunLength], rows: int) -> RunLength:
-    """Return the longest stretch of at most so many rows; without one, every run counts as natural."""
+    """Return the longest stretch of at most this many rows; without one, every run counts as natural."""
     fitting = [spell for spell in measured if spell.rows <= rows]
     return fitting[-1] if fitting else RunLength(rows=0, one_value=1.0, missing=1.0)
 

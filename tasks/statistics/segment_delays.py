@@ -1,7 +1,7 @@
 """Kinds of rows whose labels take longer than those of the other rows. Pure.
 
 Values of single columns are compared by the log-rank test, which counts rows whose labels have not come yet, with
-Holm's correction for the number of values. Of those that surely differ, the time after which the labels are known is
+Holm's correction for the number of values. For values that surely differ, the time after which the labels are known is
 estimated for the value and for the other rows.
 """
 

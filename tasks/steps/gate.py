@@ -59,7 +59,7 @@ def evaluate(turn: OpenTurn, data: TrainingData, challenger: Fitted) -> Evidence
 
 @step("decision", log="gate")
 def preview_gate(turn: OpenTurn, evidence: Evidence) -> GateDecision:
-    """Decide as far as is known before the challenger is registered and tried as it would be served.
+    """Decide by what is known before the challenger is registered and tried in the service.
 
     Args:
         turn: The turn.

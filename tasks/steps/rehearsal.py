@@ -98,7 +98,7 @@ def live_through(
 
     Args:
         context: The model; nothing of it is changed.
-        plan: Of the rehearsal.
+        plan: The plan of the rehearsal.
         folder: Where the rehearsal is kept; None for `rehearsals/MODEL`.
         jobs: How many processes run at a time; None for one a core, at most four. A Dask scheduler has workers of its
             own, as many as there are.
@@ -133,7 +133,7 @@ def publish_rehearsal(context: Context, outcome: Rehearsal, folder: str | None) 
 
     Args:
         context: The model.
-        outcome: Of the rehearsal.
+        outcome: The outcome of the rehearsal.
         folder: Where the rehearsal is kept; None for `rehearsals/MODEL`.
 
     Returns:
@@ -178,7 +178,7 @@ def rehearsed_state(outcome: Rehearsal, page: Path) -> State[dict[str, Any]]:
     """Return the flow's final state, `Rehearsed`.
 
     Args:
-        outcome: Of the rehearsal.
+        outcome: The outcome of the rehearsal.
         page: Its page.
     """
     data = {**outcome.model_dump(mode="json"), "page": str(page)}

@@ -9,7 +9,8 @@ from contextvars import copy_context
 QUIET = 4.5
 """Seconds of silence between two lines while a step is young."""
 _OFTEN = 13
-"""So many lines, a minute's, come at this pace. Each further silence may be twice as long, up to the longest."""
+"""The number of first lines, which fill a minute at this pace. Each further silence may be twice as long, up to the
+longest."""
 _LONGEST = 60.0
 
 _last_line = [0.0]

@@ -175,7 +175,7 @@ def _let_wait(turn: OpenTurn, decision: GateDecision, evidence: Evidence) -> tup
 
     Args:
         turn: The turn.
-        decision: Of the gate.
+        decision: The decision of the gate.
         evidence: The evidence of the gate.
     """
     if not decision.waits or turn.entry.trigger.kind == "waiting":

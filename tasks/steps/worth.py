@@ -14,7 +14,7 @@ logger = step_logger("everfit.monitoring")
 _AT_ONCE = 3
 """Months that one look measures, so that a model with years behind it is caught up with look by look."""
 _PATIENCE = timedelta(days=7)
-"""A month that can't be measured because a model or a table can't be read is tried again for so long."""
+"""A month that can't be measured because a model or a table can't be read is tried again for this long."""
 
 
 @step("compute", log="worth")

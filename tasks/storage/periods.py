@@ -21,7 +21,7 @@ PROPERTY = "everfit.period"
 
 _FEW_PARTITIONS = 200
 _ENOUGH_ROWS = 1_000
-"""So many partitions are read quickly, and so are any number of partitions with so many rows on average."""
+"""The number of partitions that are read quickly, and the mean number of rows from which any number of them is."""
 
 
 def is_longer(period: Period, other: Period) -> bool:

@@ -305,7 +305,7 @@ def _within(added: "pa.Table", ranges: Ranges) -> "pa.Table":
 
 
 def _joined(batches: "Iterable[pa.RecordBatch]", rows: int) -> "Iterator[pa.Table]":
-    """Join consecutive batches into tables of at most so many rows; none is empty."""
+    """Join consecutive batches into tables of at most this many rows; none is empty."""
     import pyarrow as pa
 
     waiting: list[pa.RecordBatch] = []

@@ -36,7 +36,8 @@ _LEAVES, _LEADS = 0.01, 0.05
 """Probability with which one of the procedures leaves, and with which one with a shorter span takes the lead, by chance
 at the end of a part. To learn from less needs a proof, but not a strong one: a wrong lead costs little, for a span that
 is much worse is seen to be so. A longer span takes the lead back where the shorter one is not ahead by more than one
-standard error on the parts since. Of procedures that learn from as much, one takes the lead by more than one standard
+standard error on the parts since. Among procedures that learn from as much, one takes the lead by more than one
+standard
 error: L. Breiman, J. Friedman, R. Olshen and C. Stone, "Classification and Regression Trees" (1984), 3.4.3."""
 _NEW_SHARE, _NEW_SHARE_OF_RIVALS = 0.05, 0.2
 """A model is fitted again once this share of its procedure's rows are new: for the leader, and for the others."""
@@ -87,7 +88,7 @@ class Competition:
         return self._leader.choice
 
     def fit(self, until: datetime) -> None:
-        """Fit the procedures on the rows before a moment, as far as these rows are new to them.
+        """Fit the procedures on the rows before a moment, unless they have been fitted on these rows.
 
         Raises:
             TrainingError: None of them can be fitted.

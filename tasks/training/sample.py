@@ -10,7 +10,7 @@ MOST_TRIED = 50_000
 
 
 def sample_rows(spec: ModelSpec, rows: pd.DataFrame, most: int | None = None) -> pd.DataFrame:
-    """Return at most so many rows, spread evenly over time, with each class in its share.
+    """Return at most this many rows, spread evenly over time, with each class in its share.
 
     The same rows give the same sample. A class keeps at least one row.
 
@@ -34,5 +34,5 @@ def sample_rows(spec: ModelSpec, rows: pd.DataFrame, most: int | None = None) ->
 def _evenly(
     positions: "np.ndarray[tuple[int], np.dtype[np.intp]]", count: int
 ) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
-    """Return so many of the positions, at equal distances."""
+    """Return this many of the positions, at equal distances."""
     return positions[(np.arange(count) * len(positions)) // count]

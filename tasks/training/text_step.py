@@ -29,7 +29,7 @@ def with_texts(
     Args:
         columns: The unfitted transformer of the other columns.
         texts: The columns of free text.
-        seed: Of the decomposition.
+        seed: The seed of the decomposition.
         sparse: Whether the estimator takes the words as they are, in a sparse matrix.
     """
     if texts:
@@ -42,7 +42,7 @@ def text_step(seed: int | None) -> "Pipeline":
     """Return the unfitted step for one column of free text; an empty text and a missing one are the same.
 
     Args:
-        seed: Of the decomposition; None for the weights of the words themselves, as a sparse matrix.
+        seed: The seed of the decomposition; None for the weights of the words themselves, as a sparse matrix.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.decomposition import TruncatedSVD

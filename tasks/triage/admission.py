@@ -159,7 +159,7 @@ def _cooldown(case: _Case) -> _Refused | None:
 
 
 def _budget(case: _Case) -> _Refused | None:
-    """Only so many automatic turns may start within a span."""
+    """Only a number of automatic turns may start within a span."""
     budget = case.policy.budget
     spent = spent_turns(case.turns, case.request.until, case.policy)
     if case.is_free or len(spent) < budget.turns:

@@ -16,7 +16,7 @@ from everfit.tasks.triage.signals import LabelsSignal
 _TIMES = 2
 """The gate judges on a part of the rows, so there must be this many times its minimums."""
 _LEAST_SHARE = 1 / 3
-"""Of the growth after a try that did not help: the least growth after one that measured a gain."""
+"""The least growth after a try that measured a gain, as a share of the growth after one that did not help."""
 _WITHOUT_CLASS = 8
 """With this many times as many rows, a turn is tried though a class is rarer than the gate asks."""
 

@@ -148,7 +148,7 @@ class Case(Record):
 
     @cached_property
     def drifts(self) -> tuple[int, int]:
-        """Of the newest windows that do not overlap: how many have drifted, and how many could be compared."""
+        """How many of the newest windows without overlap have drifted, and how many could be compared."""
         rules, now = self.policy.monitoring, self.signals.window
         oldest = now.until - _length(now, rules.window) * (rules.persistence_windows + 1)
         past = [window for window in self.history.windows if window.window.until > oldest]

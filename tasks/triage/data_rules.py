@@ -4,7 +4,7 @@ from everfit.blocks.policy import format_duration
 from everfit.tasks.triage.case import Case, Finding, sign
 
 _SURELY_SOME = 7.0
-"""Of so many expected rows, none come by chance once in a thousand times (Poisson)."""
+"""If this many rows are expected, none come by chance once in a thousand times (Poisson)."""
 _PATIENCE = 1.25
 """A pause may be longer than the usual one by this factor."""
 

@@ -42,8 +42,10 @@ class TriageDecision(Record):
     loss: LossEvidence | None = Field(default=None, description="On mature labels.")
     estimated_loss: LossEvidence | None = None
     level: Baseline | None = Field(default=None, description="The quality that a retraining should win back.")
-    expected_gain: FiniteFloat | None = Field(default=None, description="Of a turn, in the spec's unit of value.")
-    cost: FiniteFloat | None = Field(default=None, description="Of a turn, in the same unit.")
+    expected_gain: FiniteFloat | None = Field(
+        default=None, description="The expected gain of a turn, in the spec's unit of value."
+    )
+    cost: FiniteFloat | None = Field(default=None, description="The cost of a turn, in the same unit.")
     unseen_rows: int | None = Field(
         default=None, description="Rows with mature labels that the champion has not been trained on."
     )

@@ -11,7 +11,7 @@ from everfit.tasks.triage.area import Area
 
 _NONE = timedelta(0)
 _LONGER = 1.1
-"""So many times the maturity is too long for labels; the estimate is accurate to a tenth."""
+"""Labels are too late from this many times the maturity; the estimate is accurate to a tenth."""
 _LATE = 0.01
 """At least this share of the labels must have been seen to come after a maturity that is too short."""
 _SHORTER = 0.75
@@ -62,7 +62,7 @@ class DelaySignal(Area):
     )
     late: FiniteFloat | None = Field(default=None, description="Share of the labels that are known after the maturity.")
     coverage: FiniteFloat | None = Field(default=None, description="Share of the rows that get a label at all.")
-    followed: FiniteFloat | None = Field(default=None, description="So long rows were followed.")
+    followed: FiniteFloat | None = Field(default=None, description="How long rows were followed.")
     beyond: bool = Field(default=False, description="Whether `days` is longer than rows were followed.")
     changed: bool = Field(default=False, description="Whether newer rows have other delays; only these count then.")
     training: TrainingDelays | None = Field(

@@ -24,7 +24,7 @@ def _is_none(value: object) -> bool:
 class PastQuality(Record):
     """Realised quality of a past window."""
 
-    window: Window = Field(description="Of the labelled rows.")
+    window: Window = Field(description="The window of the labelled rows.")
     metric: str
     rows: int
     loss: FiniteFloat = Field(description="Against the quality expected on these rows; positive when worse.")
@@ -61,7 +61,9 @@ class PastTurn(Record):
     turn_id: str
     until: AwareDatetime
     kind: TriggerKind = "manual"
-    signature: str = Field(default="", description="Of the triage decision that called it; empty without one.")
+    signature: str = Field(
+        default="", description="The signature of the triage decision that called it; empty without one."
+    )
     reference: str = Field(default="", description="Id of the reference that the turn should replace.")
     outcome: Outcome
     helped: bool | None = Field(default=None, description="None while it is not known.")
@@ -69,7 +71,7 @@ class PastTurn(Record):
     live_gain: FiniteFloat | None = Field(
         default=None,
         exclude_if=_is_none,
-        description="Of the champion that it made over the previous one, on the first live rows of both.",
+        description="The gain of the champion that it made over the previous one, on the first live rows of both.",
     )
     loss_rows: int | None = Field(default=None, description="Rows that showed the loss.")
     level: Baseline | None = Field(default=None, description="The quality that it should win back.")

@@ -9,7 +9,7 @@ from everfit.tasks.triage.area import Area
 _SURE = 2.326
 """One-sided at 99 %, because every window is looked at."""
 _MORE = 1.1
-"""Only more than so many times the promised misses are worth a sentence: a bound from few rows is a little off too."""
+"""The factor of the promised misses above which a sentence is worth it: a bound from few rows is a little off too."""
 
 
 class IntervalSignal(Area):

@@ -14,7 +14,7 @@ def bad_release(case: Case) -> Finding | None:
         return None
     if previous.gain is None or previous.p_value is None:
         return None
-    # Of a window that is longer than the spec's, such as after a pause, only the newest part counts.
+    # Only the newest part counts of a window that is longer than the spec's, such as after a pause.
     since = max(window.since or reference.released, window.until - rules.monitoring.window)
     is_young = since < reference.released + rules.rollback_within and window.until > reference.released
     # Only a few windows after a release are tested, and the comparison is paired: the ordinary confidence, divided by

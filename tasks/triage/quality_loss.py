@@ -98,7 +98,7 @@ def realised_loss(
     """Test the quality on mature labels for a loss, together with the windows before it.
 
     Args:
-        quality: Of the newest labelled window.
+        quality: The quality of the newest labelled window.
         history: Earlier windows.
         reference: Id of the champion's reference; windows of other champions are left out.
         policy: Bound, confidence and minimum number of labels.
@@ -158,7 +158,7 @@ def unrecovered_loss(
     retraining can do better, because it has more such rows.
 
     Args:
-        quality: Of the newest labelled window.
+        quality: The quality of the newest labelled window.
         level: The earlier champion's quality on its hold-out.
         history: Earlier windows.
         reference: Id of the champion's reference.
@@ -267,7 +267,7 @@ def _pool(pooled: Sequence[PastQuality], natural: float) -> tuple[float, float]:
 
 
 def _over(windows: float) -> float:
-    """Return the natural spread of a mean over so many windows, as a multiple of one window's.
+    """Return the natural spread of a mean over a number of windows, as a multiple of one window's.
 
     Neighbouring windows are alike, so it falls more slowly than with the root of their number.
     """

@@ -54,7 +54,9 @@ class QualitySignal(Area):
     required = ("value", "standard_error", "baseline", "window")
 
     metric: str = ""
-    window: Window | None = Field(default=None, description="Of the labelled rows: it ends earlier by the maturity.")
+    window: Window | None = Field(
+        default=None, description="The window of the labelled rows: it ends earlier by the maturity."
+    )
     rows: int = 0
     value: FiniteFloat | None = None
     standard_error: FiniteFloat | None = Field(default=None, ge=0)
@@ -143,7 +145,9 @@ class PreviousSignal(Area):
     version: int | None = None
     rows: int = 0
     gain: FiniteFloat | None = Field(default=None, description="Positive when the previous champion is better.")
-    p_value: FiniteFloat | None = Field(default=None, description="Of such a gain if it were not better.")
+    p_value: FiniteFloat | None = Field(
+        default=None, description="The probability of such a gain if it were not better."
+    )
 
     @property
     def details(self) -> str:

@@ -154,7 +154,7 @@ class LabelsSignal(Area):
 
     new_rows: int = Field(default=0, description="Since the last turn.")
     unseen_rows: int | None = Field(default=None, description="That the champion has not been trained on.")
-    rarest_rows: int | None = Field(default=None, description="Of these, the number of the rarest class.")
+    rarest_rows: int | None = Field(default=None, description="Among these, the number of the rarest class.")
     unseen: Window | None = Field(default=None, description="Their span, up to where labels are mature.")
     renamed: str = Field(
         default="",

@@ -21,7 +21,9 @@ class VerdictDeclaration(Record):
     calls_turn: bool = Field(default=False, description="Whether a turn is requested.")
     event: str | None = Field(default=None, description="Emitted the first time, and when a data problem lasts.")
     notifies: str = Field(default="", description="Whom the event is for; empty if nobody is notified.")
-    severity: Severity | None = Field(default=None, description="Of the message; None if nobody is notified.")
+    severity: Severity | None = Field(
+        default=None, description="The severity of the message; None if nobody is notified."
+    )
     advice: str = Field(default="", description="The advice to the person.")
     command: str = Field(default="", description="The command that shows more, with `{model}`.")
 

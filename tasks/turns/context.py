@@ -21,7 +21,7 @@ class Context:
 
     Attributes:
         spec: The model's spec.
-        settings: Of this installation.
+        settings: The settings of this installation.
     """
 
     spec: ModelSpec

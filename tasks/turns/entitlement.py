@@ -40,7 +40,7 @@ def require_role_by_record(model: str, action: Action, person: Person, now: date
         action: The action.
         person: The person.
         now: The present.
-        settings: Of this installation.
+        settings: The settings of this installation.
 
     Raises:
         RoleError: The person may not do this.
@@ -56,7 +56,7 @@ def recorded_spec(model: str, settings: Settings) -> dict[str, Any]:
 
     Args:
         model: Name of the model.
-        settings: Of this installation.
+        settings: The settings of this installation.
 
     Returns:
         The spec's content by the keys of today.

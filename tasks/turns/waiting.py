@@ -21,8 +21,8 @@ class Resumed:
         challenger: Its models: those that were judged in its turn, and the registered one, which is judged on the rows
             since.
         registered: The registered model.
-        split: Of its turn.
-        spec_digest: Of the spec that it was trained by.
+        split: The split of its turn.
+        spec_digest: The digest of the spec that it was trained by.
     """
 
     waiting: Waiting

@@ -21,7 +21,7 @@ from everfit.tasks.gate.evidence import Check, Evidence
 
 _NAME = "comparison"
 _WITHIN_SHARE = 0.8
-"""Of the error of a try, the share for the gain within groups of time, where it is the more certain one."""
+"""The share of a try's error for the gain within groups of time, where that gain is the more certain one."""
 FIRST_SHARE, DECAY = 0.6, 1.3
 """The share of the first try since a release, and the power of the number of a try by which the shares fall."""
 
@@ -58,7 +58,7 @@ class JudgedGain(NamedTuple):
         passed: Whether the gain is shown.
         lower: The lower bound: within groups of time if that decides, otherwise over all rows.
         bound: The bound that it must exceed.
-        confidence: Of the lower bound.
+        confidence: The confidence of the lower bound.
         within: Whether it is a gain within groups of time.
     """
 
@@ -89,7 +89,7 @@ def judge_gain(paired: PairedComparison, policy: GatePolicy, attempt: int, share
         paired: How challenger and champion differ.
         policy: The policy of the gate.
         attempt: Number of the try since the champion's release, from 1 on.
-        share: Of the try's error that this comparison may make.
+        share: The share of the try's error that this comparison may make.
     """
     bound = policy.min_gain if policy.margin is None else -policy.margin
     return proven_gain(paired, bound, share * error_of_try(1 - policy.confidence, attempt))

@@ -17,7 +17,7 @@ class Replay(Record):
     window: Window
     rows: int = Field(description="Rows that the champion has answered, or a sample of them.")
     changed: FiniteFloat = Field(description="Share of rows with another class; of numbers, their mean distance.")
-    mean_change: FiniteFloat = Field(description="Of the score, or of the number.")
+    mean_change: FiniteFloat = Field(description="The mean change of the score, or of the number.")
     large_change: FiniteFloat = Field(description="One of twenty rows changes by more.")
     slices: tuple[str, ...] = Field(default=(), description="Slices in which answers surely differ most, in words.")
     labelled: int = Field(description="Rows with a label that neither model was trained on.")

@@ -10,7 +10,7 @@ def _judge(evidence: Evidence, _: GatePolicy) -> Checks:
     name, overlap, since = "unseen rows", evidence.overlap_rows, evidence.holdout.since
     first = evidence.champion_version is None
     trained_until = [evidence.challenger_trained_until, *([] if first else [evidence.champion_trained_until])]
-    # Of a sample, times don't tell which rows the challenger has seen: their keys do.
+    # Times don't tell which rows of a sample the challenger has seen: their keys do.
     seen_until = holdout_start_allowed(*trained_until[evidence.sampled :])
     if overlap is None or None in trained_until or (seen_until is None and not evidence.sampled):
         yield missing(name, "whether a model has trained on rows of the hold-out")

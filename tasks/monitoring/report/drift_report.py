@@ -70,7 +70,7 @@ def drift_html(
         columns: The columns to draw; by default all that both sides have.
         texts: Those of free text, in whose place Evidently's descriptors are drawn.
         result: The verdict over all rows, to be shown on top.
-        seed: Of the samples.
+        seed: The seed of the samples.
 
     Returns:
         The drawn columns and those left out, with the reason.

@@ -35,7 +35,7 @@ def worth_text(months: Sequence[MonthWorth]) -> str:
     """Return what the loop has been worth by month, as Markdown.
 
     Args:
-        months: Of one model, oldest first.
+        months: The months of one model, oldest first.
     """
     heads = worth_heads(months)
     lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *worth_rows(months[-12:])]

@@ -35,7 +35,7 @@ class ConfidenceEstimator:
     """Confidence-based estimation for a classifier; it can't see concept drift.
 
     Attributes:
-        name: Of the metric.
+        name: The name of the metric.
         calibrators: One isotonic regression per class; for a binary model one.
         chunk_rows: Rows of a stretch of the reference.
         chunk_error: Root mean squared error of the estimate on such a stretch.
@@ -57,7 +57,7 @@ class ConfidenceEstimator:
         Args:
             y: Labels, shape (n,), in the order of event time.
             scores: The model's scores, shape (n,) or (n, classes).
-            name: Of the metric.
+            name: The name of the metric.
 
         Raises:
             DataError: the metric is not for classes, or there are too few rows.
@@ -85,7 +85,7 @@ class ConfidenceEstimator:
         Args:
             scores: The model's scores, shape (n,) or (n, classes).
             record: How well past estimates agreed with the labels.
-            confidence: Of the band.
+            confidence: The confidence of the band.
             shift: How the rows have moved since the reference, by which its rows are weighted; by default not at all.
 
         Raises:

@@ -57,7 +57,7 @@ def covariate_shift(
         now: Present rows; shape (m, columns).
         columns: The features, but for texts.
         texts: The features of free text.
-        seed: Of samples, folds and trees.
+        seed: The seed of samples, folds and trees.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.linear_model import LogisticRegression

@@ -51,7 +51,7 @@ def expected_rows(profile: Profile, window: Window, released: datetime) -> float
     """Return how many rows the window should have at the reference's pace; None if it has no beginning.
 
     Args:
-        profile: Of the champion's reference.
+        profile: The profile of the champion's reference.
         window: The window.
         released: The champion answers from here on.
     """
@@ -76,7 +76,7 @@ def data_signal(
     Args:
         live: The predictions of the window.
         labelled: The answers whose labels are mature; None if they could not be read.
-        profile: Of the champion's reference.
+        profile: The profile of the champion's reference.
         policy: The bounds of broken data.
         expected: Number of expected rows.
         unmet: The expectations that the rows fail; None if the rows are too few to tell.

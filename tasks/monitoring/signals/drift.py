@@ -37,9 +37,11 @@ class ColumnDrift(Record):
     drifted: bool | None = Field(description="None where the column couldn't be compared, which is not 'no drift'.")
     method: DriftMethod
     threshold: float
-    statistic: float | None = Field(default=None, description="Of the method, by the formula that Evidently uses.")
+    statistic: float | None = Field(
+        default=None, description="The statistic of the method, by the formula that Evidently uses."
+    )
     effect: float | None = Field(default=None, description="The statistic less what chance gives at these row counts.")
-    p_value: float | None = Field(default=None, description="Of the chi-square test over the same cells.")
+    p_value: float | None = Field(default=None, description="The p value of the chi-square test over the same cells.")
     adjusted_p: float | None = Field(default=None, description="Corrected over all columns (Benjamini-Hochberg).")
     missing_reference: float
     missing_current: float
@@ -139,7 +141,7 @@ def _compared(profile: ColumnProfile, counts: ColumnHistogram, method: DriftMeth
     known = divergence.comparable(old, new)
     effect, likely = (divergence.effect(method, old, new), divergence.p_value(old, new)) if known else (0.0, 1.0)
     if unseen := _unseen(profile, counts):
-        # Of many rare values some are new in every window: as often as a row of the reference has a value that no
+        # Where values are rare, some are new in every window: as often as a row of the reference has a value that no
         # other has (I. J. Good, "The population frequencies of species", Biometrika 40, 1953).
         before, n, m = profile.once, int(old.sum()), counts.values
         sides = np.array([n - before, before]), np.array([m - unseen, unseen])
@@ -155,7 +157,7 @@ def _unseen(profile: ColumnProfile, counts: ColumnHistogram) -> int:
 def _cells(profile: ColumnProfile, counts: ColumnHistogram) -> tuple[divergence.Counts, divergence.Counts]:
     """Counts over cells that weren't chosen for what the reference happens to hold in them.
 
-    Of more categories than have a cell those are listed that were the most frequent ones in the reference; where that
+    If there are more categories than cells, those are listed that were the most frequent in the reference; where that
     is by few rows, they are no more frequent in truth, and are counted with the others. So are unseen ones, of which
     the reference can have none.
     """

@@ -8,7 +8,7 @@ import numpy as np
 from everfit.blocks.errors import NotEnoughError
 
 _CHUNKS = 10
-"""Into so many stretches the reference is cut, to see how far an estimate is off."""
+"""The reference is cut into this many stretches, to see how far an estimate is off."""
 
 
 def chunk_errors(rows: int, estimate: Any, realise: Any, *, folds: int = 5) -> tuple[int, float]:
@@ -38,5 +38,5 @@ def chunk_errors(rows: int, estimate: Any, realise: Any, *, folds: int = 5) -> t
 
 
 def error_on_rows(chunk_error: float, chunk_rows: int, rows: int) -> float:
-    """The error for so many rows: smaller for more, but never below a third, as part of it isn't chance."""
+    """Return the error for a number of rows: smaller for more, but never below a third, as part of it isn't chance."""
     return chunk_error * max(math.sqrt(chunk_rows / rows), 1 / 3)

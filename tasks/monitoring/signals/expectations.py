@@ -10,7 +10,7 @@ from everfit.tasks.monitoring.signals.data_quality import FEWEST_ROWS
 from everfit.tasks.triage.signals import Problem
 
 MOST_ROWS = 20_000
-"""Of a larger window a sample is asked: what counts is a share of the rows."""
+"""A larger window is checked by a sample, since a share of its rows decides."""
 
 
 def unmet(
@@ -23,7 +23,7 @@ def unmet(
 
     Args:
         suite: The model's expectations. Those on other columns, and on the table as a whole, are not asked.
-        rows: Of the prediction log, or a sample of it.
+        rows: The rows of the prediction log, or a sample of it.
         columns: The inputs.
         max_bad_share: Share of the rows that may fail strict expectations.
 

@@ -74,13 +74,13 @@ def attributions(
 ) -> dict[str, float]:
     """How much each feature moves the answers: mean absolute Shapley values of a sample.
 
-    Of many features, only those that move the answers of the reference most.
+    If there are many features, only those that move the answers of the reference most are compared.
 
     Args:
         ask: Returns the model's predictions for rows.
         rows: The features; shape (any, features).
         others: Rows of the reference, to take the other values from; shape (any, features).
-        seed: Of the sample.
+        seed: The seed of the sample.
 
     Raises:
         NotEnoughError: there are too few rows.

@@ -17,7 +17,7 @@ from everfit.tasks.statistics.day_errors import dependent_error, mean_error_by_d
 from everfit.tasks.triage.interval_signal import IntervalSignal
 
 _WINDOWS = 4
-"""Rows of so many windows are read, which is enough for the newest scores."""
+"""The number of windows whose rows are read, which is enough for the newest scores."""
 
 
 def measure_intervals(window: MonitoredWindow) -> IntervalSignal:

@@ -54,7 +54,7 @@ def joint_drift(
         columns: The features; those that the policy ignores, and dates, are left out.
         policy: Threshold and confidence.
         rows: How many rows of either side are sampled at most.
-        seed: Of the samples, the folds and the classifier.
+        seed: The seed of the samples, the folds and the classifier.
 
     Raises:
         DataError: too few rows, or no column to learn from.

@@ -120,7 +120,7 @@ def near(name: str, value: float) -> float:
     """Return the half-width for which it is said how many labels it needs: .01, or a hundredth of a number's error.
 
     Args:
-        name: Of the metric.
+        name: The name of the metric.
         value: Its value.
     """
     return _NEAR if metric(name).needs_classes else _NEAR * abs(value)

@@ -63,7 +63,7 @@ def diagnosed(monitored: MonitoredModel, window: Window) -> Diagnosed:
 
     Args:
         monitored: The monitored model.
-        window: Of event time.
+        window: The span of event time.
 
     Raises:
         NotEnoughError: There are too few labelled rows.

@@ -26,7 +26,7 @@ class LossEstimator:
     """Direct loss estimation for a regression model; it can't see concept drift.
 
     Attributes:
-        name: Of the metric.
+        name: The name of the metric.
         model: Predicts what a row loses from its features and the first model's prediction.
         columns: The features, in order.
         chunk_rows: Rows of a stretch of the reference.
@@ -49,8 +49,8 @@ class LossEstimator:
             features: The reference rows' inputs, shape (n, features), in the order of event time.
             y: Labels, shape (n,).
             predictions: The model's predictions, shape (n,).
-            name: Of the metric: mae, mape, mse or rmse.
-            seed: Of the second model.
+            name: The name of the metric: mae, mape, mse or rmse.
+            seed: The seed of the second model.
 
         Raises:
             DataError: another metric, or too few rows.
@@ -87,7 +87,7 @@ class LossEstimator:
             features: The rows' inputs, shape (n, features).
             predictions: The model's predictions, shape (n,).
             record: How well past estimates agreed with the labels.
-            confidence: Of the band.
+            confidence: The confidence of the band.
 
         Raises:
             DataError: no rows, or a feature is missing.

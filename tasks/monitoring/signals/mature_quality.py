@@ -153,7 +153,7 @@ def more_labels(name: str, value: float, error: float, *, labelled: int, rows: i
     """Return to what half-width labels tell a metric, and how many would tell it more exactly.
 
     Args:
-        name: Of the metric.
+        name: The name of the metric.
         value: Its value.
         error: Its standard error.
         labelled: Number of labels.

@@ -40,7 +40,7 @@ def coverage(
             then the labelled ones stand, by its inverse, for all rows, and are compared with these. Shape (labelled,).
         max_distance: From which distance of the score distributions on the labelled ones count as biased, if that
             is significant as well.
-        alpha: Of the two-sample test.
+        alpha: The level of the two-sample test.
         complete: From which share of labelled rows on the missing ones can't matter much.
     """
     flags = np.asarray(labelled, dtype=np.bool_)

@@ -101,10 +101,10 @@ def realised(
     Args:
         y: Labels, shape (n,).
         scores: The champion's logged scores, shape (n,) or (n, classes).
-        name: Of the metric.
-        confidence: Of the two-sided interval.
-        draws: Of the bootstrap.
-        seed: Of the bootstrap.
+        name: The name of the metric.
+        confidence: The confidence of the two-sided interval.
+        draws: The number of draws of the bootstrap.
+        seed: The seed of the bootstrap.
         inclusion: Each row's probability of having been chosen for labelling, shape (n,), for labels given by hand.
             Rows count by its inverse (D. G. Horvitz and D. J. Thompson, "A generalization of sampling without
             replacement from a finite universe", Journal of the American Statistical Association 47 (1952)).
@@ -152,10 +152,10 @@ def time_spread(
     Args:
         y: Labels, shape (n,).
         scores: Scores, shape (n,) or (n, classes).
-        name: Of the metric.
+        name: The name of the metric.
         stretches: The stretch of each row, shape (n,): best as long as a monitoring window.
-        draws: Of the bootstrap of each stretch.
-        seed: Of the bootstrap.
+        draws: The number of draws of the bootstrap of each stretch.
+        seed: The seed of the bootstrap.
         days: As for `realised`.
         entities: As for `realised`.
 
@@ -182,7 +182,7 @@ def time_spread(
 def _groups_of(
     days: npt.ArrayLike | None, entities: npt.ArrayLike | None
 ) -> Callable[[npt.NDArray[np.bool_]], dict[str, Any]]:
-    """Return a function from chosen rows to their days and entities, as far as these are known."""
+    """Return a function from chosen rows to those of their days and entities that are known."""
     known = {name: np.asarray(one) for name, one in (("days", days), ("entities", entities)) if one is not None}
     return lambda rows: {name: one[rows] for name, one in known.items()}
 
@@ -193,7 +193,7 @@ def chance(y: npt.ArrayLike, scores: npt.ArrayLike, name: str, weights: npt.Arra
     Args:
         y: Labels, shape (n,).
         scores: Scores, of which only the shape matters.
-        name: Of the metric.
+        name: The name of the metric.
         weights: Weight of each row, shape (n,).
     """
     labels, shape = np.asarray(y, dtype=np.float64), np.asarray(scores).shape
@@ -233,14 +233,14 @@ def by_slice(
     Args:
         y: Labels, shape (n,).
         scores: Scores, shape (n,) or (n, classes).
-        name: Of the metric.
+        name: The name of the metric.
         slices: For each group's name whether each row is in it, shape (n,).
         baselines: For each group's name its quality on the hold-out; groups without one aren't judged.
         bound: The loss from which on a group has lost, in the metric's unit.
         min_rows: Smaller groups aren't judged.
         alpha: Share of false alarms among the groups that have lost (Benjamini-Hochberg).
-        draws: Of the bootstrap.
-        seed: Of the bootstrap.
+        draws: The number of draws of the bootstrap.
+        seed: The seed of the bootstrap.
         days: As for `realised`.
         entities: As for `realised`.
     """

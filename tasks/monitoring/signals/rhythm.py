@@ -20,13 +20,13 @@ from everfit.tasks.storage.tables import Table
 _HOUR = 3_600
 _EPOCH = pd.Timestamp(0, tz="UTC")
 _USUAL_DELAY = 0.99
-"""Of so many hours all rows have come within the delay."""
+"""The share of hours whose rows have all come within the delay."""
 _DELAY_WEEKS = 8
 
 
 @dataclass(frozen=True)
 class LogRhythm:
-    """The rhythm of a prediction log, as far as it concerns a window.
+    """The part of a prediction log's rhythm that concerns a window.
 
     Attributes:
         volume: The check of the rows by the log's own history.
@@ -64,7 +64,7 @@ def read_rhythm(
     Args:
         log: The prediction log.
         dataset: The dataset, whose rhythm is used while the log is too short; None without event times.
-        window: Of event time; hours whose rows usually come later are not judged yet.
+        window: The span of event time; hours whose rows usually come later are not judged yet.
         event_time: The column of the event time in both tables.
         released: The champion answers from here on.
         columns: The columns to judge.

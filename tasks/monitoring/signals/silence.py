@@ -13,7 +13,7 @@ _LOOK_BACK = timedelta(days=28)
 FULL_LOOK = timedelta(days=1)
 """A model that nothing has asked yet is looked at in full so often."""
 _WINDOWS = 4
-"""The look back has at least so many monitoring windows."""
+"""The look back has at least this many monitoring windows."""
 
 
 class Silence(Record):

@@ -55,7 +55,7 @@ def text_drift(
         reference: Texts of the reference; missing ones are left out.
         current: Texts of the window.
         policy: The threshold.
-        seed: Of the samples and folds.
+        seed: The seed of the samples and folds.
 
     Raises:
         NotEnoughError: There are too few texts.
