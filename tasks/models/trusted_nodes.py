@@ -71,7 +71,7 @@ def damaged(error: Exception) -> ModelError:
     """Return the error for a model file that can't be read.
 
     Args:
-        error: What reading it raised.
+        error: The error of reading it.
     """
     return ModelError(
         f"the model file can't be read: {type(error).__name__}: {error}; restore it from a backup, or train again"
