@@ -6,6 +6,7 @@ an error that is not everfit's. The ledger's file is read directly.
 """
 
 import itertools
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -13,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from unittest import mock
 
-from campaign.simulated_ledger import SimulatedStore, fresh_copy
+from campaign.simulated_ledger import opened_once
 from campaign.simulated_processes import simulated
 from campaign.simulation import START, Process, World
 from campaign.tally import Tally
@@ -22,7 +23,6 @@ from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.records import Turn
-from everfit.tasks.ledger.store import _engine, _read_url
 from everfit.tasks.monitoring.triage_history import past_turn
 from everfit.tasks.registry import model_files
 from everfit.tasks.release.release import reconcile, release, rollback
@@ -71,10 +71,11 @@ def run_schedules(folder: Path, seeds: Iterable[int]) -> Tally:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         connection.execute("PRAGMA journal_mode=MEMORY")  # no test of SQLite's own durability
     path = folder / "ledger.db"
-    store = SimulatedStore(_engine(_read_url(f"sqlite:///{path}")))
+    shutil.copyfile(template, path)
+    store = opened_once(path)
     with simulated(lambda: worlds[-1]), mock.patch.object(model_files, "probe"):
         for seed in seeds:
-            fresh_copy(template, path)
+            store.empty()
             worlds[:] = [World(seed, store)]
             _Schedule(worlds[0], path).run()
             tally.done["schedules"] += 1

@@ -1,16 +1,19 @@
 """The ledger of the simulated world: a real SQLite file whose transactions may fail, or lose their answer."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from unittest import mock
 
 from sqlalchemy import Connection
+from sqlalchemy.pool import QueuePool
 
 from everfit.blocks.errors import LedgerError
+from everfit.tasks.ledger import store as store_module
+from everfit.tasks.ledger.schema import metadata
 from everfit.tasks.ledger.store import CutConnectionError, Store
 
 if TYPE_CHECKING:
@@ -58,8 +61,14 @@ class SimulatedStore(Store):
     seen: "_Rows"
 
     def begin(self, world: "World") -> None:
-        """Begin a world, with an empty file."""
+        """Begin a world."""
         self.world, self.seen = world, _Rows((), (), {})
+
+    def empty(self) -> None:
+        """Delete what the last world has left."""
+        with self._engine.connect() as connection, connection.begin():
+            for table in reversed(metadata.sorted_tables):
+                connection.exec_driver_sql(f"DELETE FROM {table.name}")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -105,9 +114,13 @@ class SimulatedStore(Store):
         return LedgerError("the ledger did not answer")
 
 
-def fresh_copy(template: Path, target: Path) -> Path:
-    """Copy an empty ledger over the one of the last schedule."""
-    for beside in target.parent.glob(f"{target.name}-*"):
-        beside.unlink()
-    shutil.copyfile(template, target)
-    return target
+def opened_once(path: Path) -> SimulatedStore:
+    """Open a ledger whose connections are kept: to connect anew for each transaction takes a third of a schedule's time.
+
+    Transactions of simulated processes do not overlap, so that they can share a connection.
+
+    Args:
+        path: The SQLite file.
+    """
+    with mock.patch.object(store_module, "NullPool", QueuePool):
+        return SimulatedStore(store_module._engine(store_module._read_url(f"sqlite:///{path}")))
