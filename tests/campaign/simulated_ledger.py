@@ -115,7 +115,7 @@ class SimulatedStore(Store):
 
 
 def opened_once(path: Path) -> SimulatedStore:
-    """Open a ledger whose connections are kept: to connect anew for each transaction takes a third of a schedule's time.
+    """Open a ledger whose connections are kept; a new one for each transaction would take a third of the time.
 
     Transactions of simulated processes do not overlap, so that they can share a connection.
 
