@@ -7,11 +7,11 @@ import typer
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
+from everfit.deployments.cli.limits import known_limits
 from everfit.deployments.cli.options import SERVER, AsJson
 from everfit.deployments.cli.output import print_json, print_lines, wait_for_others
 
 if TYPE_CHECKING:
-    from everfit.blocks.retraining import RetrainingPolicy
     from everfit.tasks.storage.workspace import Workspace
 
 app = typer.Typer()
@@ -49,7 +49,7 @@ def pages(
         if name not in known:
             raise EverfitError(f"the ledger has no model {name!r}; it has {', '.join(sorted(known)) or 'none'}")
     entries = {
-        name: write_model(ledger, workspace, name, policy=_limits(name), afresh=True)
+        name: write_model(ledger, workspace, name, policy=known_limits(name, settings, stored=False), afresh=True)
         for name in sorted(set(models or known))
     }
     write_overview(ledger, workspace, entries, afresh=not models)
@@ -76,13 +76,3 @@ def _serve(workspace: "Workspace", host: str, port: int, login: str | None) -> N
     wait_for_others()
     with server:
         server.serve_forever()
-
-
-def _limits(model: str) -> "RetrainingPolicy | None":
-    """Return the limits of a model's spec file; None if there is none here."""
-    from everfit.tasks.core.spec_loading import load_spec
-
-    try:
-        return load_spec(model, stored=False).retraining
-    except EverfitError:
-        return None

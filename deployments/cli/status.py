@@ -6,11 +6,11 @@ import typer
 
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
+from everfit.deployments.cli.limits import known_limits
 from everfit.deployments.cli.options import DECIDE, AsJson, Until, parse_time
 from everfit.deployments.cli.output import print_json, print_lines
 
 if TYPE_CHECKING:
-    from everfit.blocks.retraining import RetrainingPolicy
     from everfit.tasks.pages.status import ModelStatus
 
 app = typer.Typer()
@@ -39,7 +39,11 @@ def status(
 
     if model is not None:
         known = model if model in known_models(ledger) else model_name(model, ledger)
-        found = status_of(read_model_facts(ledger, known, end, policy=_policy(known, settings)))
+        found = status_of(
+            read_model_facts(
+                ledger, known, end, policy=known_limits(known, settings, stored=environment.server_answers())
+            )
+        )
         if as_json:
             print_json(found.model_dump(mode="json"))
         else:
@@ -54,17 +58,3 @@ def status(
 
 def _short(found: "ModelStatus") -> dict[str, object]:
     return found.model_dump(mode="json", exclude={"last_turn", "limits"})
-
-
-def _policy(model: str, settings: Settings) -> "RetrainingPolicy | None":
-    """Return the limits of a model's spec, or else those of the last recorded one; None without any."""
-    from everfit.blocks.errors import EverfitError
-    from everfit.blocks.retraining import RetrainingPolicy
-    from everfit.tasks.core.spec_loading import load_spec
-    from everfit.tasks.turns.entitlement import recorded_spec
-
-    try:
-        return load_spec(model, stored=environment.server_answers()).retraining
-    except EverfitError:  # the file may lie anywhere
-        recorded = recorded_spec(model, settings).get("retraining")
-        return None if recorded is None else RetrainingPolicy.model_validate(recorded)

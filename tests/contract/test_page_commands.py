@@ -51,6 +51,8 @@ def test_the_limits_are_those_of_the_recorded_spec_where_its_file_lies_elsewhere
         record=AcceptedSpec(person=Person(name="ann"), content=spec),
     )
     assert "7 of 7 automatic turns" in run("status", "flights").stdout
+    page = Path(json.loads(run("pages", "--json").stdout)["page"]).with_name("flights") / "index.html"
+    assert '<dd class="figure">7 of 7</dd>' in page.read_text()
 
 
 def test_the_pages_say_where_they_are(life: Life) -> None:
