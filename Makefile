@@ -83,6 +83,7 @@ types:
 
 contracts:
 	PYTHONPATH=build/types $(BIN)/lint-imports --no-logo
+	PYTHONPATH=build/types:tests $(BIN)/python -m support.import_cycles
 
 site: ## Build the documents into build/site, without network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet

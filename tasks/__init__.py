@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from everfit.tasks.batch.label_collection import CollectedLabels
     from everfit.tasks.batch.scoring import ScoringResult
     from everfit.tasks.core.records import ModelVersion, Record, Snapshot, Trigger, Window
-    from everfit.tasks.data.ingest import Batch
     from everfit.tasks.data.split import Split, TrainingData
+    from everfit.tasks.data.staged_batch import Batch
     from everfit.tasks.data.validate import Validation
     from everfit.tasks.evaluation.conversion import Conversion
     from everfit.tasks.gate.decision import GateDecision

@@ -11,9 +11,10 @@ from everfit.blocks.errors import DataError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Snapshot, Window
 from everfit.tasks.data.deduplication import CHANGED, CONFLICT, DUPLICATE, NEW, MatchedRows
-from everfit.tasks.data.ingest import Batch, file_states_path, match_rows, newest_version, read_file_states
+from everfit.tasks.data.ingest import file_states_path, read_file_states
 from everfit.tasks.data.quarantine import Resolution, resolve_rows, to_quarantine
 from everfit.tasks.data.rhythm import keep_age
+from everfit.tasks.data.staged_batch import Batch, match_rows, newest_version
 from everfit.tasks.data.staging import ORIGIN, OWN, PART, Staging, from_parquet, selected_rows, slices
 from everfit.tasks.data.suite import keep_suite, read_suite
 from everfit.tasks.data.validate import Validation, row_reasons

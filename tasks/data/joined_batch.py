@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.joined_rows import opened_joins
+from everfit.tasks.data.staged_batch import Batch
 from everfit.tasks.data.staging import Staging
 from everfit.tasks.data.transform import restaged
 from everfit.tasks.storage.workspace import Workspace

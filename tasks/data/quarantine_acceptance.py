@@ -10,8 +10,8 @@ import pandas as pd
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.data.commit import commit_batch
-from everfit.tasks.data.ingest import Batch, stage
 from everfit.tasks.data.quarantine import BATCH_REASONS, REASONS, ROW, SOURCE, open_rows, resolve_rows
+from everfit.tasks.data.staged_batch import Batch, stage
 from everfit.tasks.data.staging import Staging
 from everfit.tasks.data.validate import Validation, validate
 from everfit.tasks.sources import Chunk

@@ -12,7 +12,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.deduplication import CONFLICT, NEW
 from everfit.tasks.data.expectation_results import ExpectationResult
-from everfit.tasks.data.ingest import Batch
+from everfit.tasks.data.staged_batch import Batch
 from everfit.tasks.data.staging import OWN, Staging, slices
 from everfit.tasks.statistics.column_rhythm import UnusualValues, check_column_rhythm
 from everfit.tasks.statistics.hourly import HourlyTally

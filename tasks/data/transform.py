@@ -6,7 +6,7 @@ import pandas as pd
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.data.ingest import Batch, stage
+from everfit.tasks.data.staged_batch import Batch, stage
 from everfit.tasks.data.staging import ORIGIN, OWN, PART, Staging
 from everfit.tasks.sources import FAULTS, Chunk
 from everfit.tasks.storage.kinds import STORED, plain

@@ -15,8 +15,8 @@ from everfit.tasks.core.records import Record
 from everfit.tasks.data.deduplication import CONFLICT
 from everfit.tasks.data.expectation_results import ExpectationResult, describe_expectation
 from everfit.tasks.data.expectation_runner import Checker, check_rows, named_columns
-from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.rhythm import check_rhythm
+from everfit.tasks.data.staged_batch import Batch
 from everfit.tasks.data.staging import OWN, Staging, fresh, from_parquet, selected_rows, slices, to_parquet
 from everfit.tasks.data.suite import SAMPLE_ROWS, infer_suite, is_key_check, read_suite, suite_of, write_suite
 from everfit.tasks.sources import FAULTS

@@ -9,7 +9,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.outside_text import page_text
 from everfit.tasks.core.page_policy import policy_of, with_policy
 from everfit.tasks.data.expectation_results import ExpectationResult
-from everfit.tasks.data.ingest import Batch
+from everfit.tasks.data.staged_batch import Batch
 from everfit.tasks.data.staging import Staging
 from everfit.tasks.data.suite import read_suite
 from everfit.tasks.data.validate import ONE_ROW, Validation, applicable_expectations

@@ -13,7 +13,8 @@ from pydantic import Field
 from everfit.blocks.errors import DataError
 from everfit.tasks.core.records import Record
 from everfit.tasks.storage import kinds
-from everfit.tasks.storage.values import LARGEST, fold, says_unknown, to_kind
+from everfit.tasks.storage.times import says_unknown
+from everfit.tasks.storage.values import LARGEST, fold, to_kind
 
 Kind = Literal["double", "long", "string", "boolean", "datetime"]
 

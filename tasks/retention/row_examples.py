@@ -13,7 +13,7 @@ from typing import Any
 
 from everfit.blocks.content import PAGES_FOLDER
 from everfit.blocks.errors import WorkspaceError
-from everfit.tasks.data.ingest import Batch
+from everfit.tasks.data.staged_batch import Batch
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.data.validation_page import validation_html
 from everfit.tasks.ledger.redaction import redact_rows

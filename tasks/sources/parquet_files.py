@@ -10,7 +10,7 @@ from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
 from everfit.tasks.sources.chunks import check_columns, rows_at_once, wanted_columns
 from everfit.tasks.sources.times import time_filter
-from everfit.tasks.storage.values import LATEST, as_times
+from everfit.tasks.storage.times import LATEST, as_times
 
 if TYPE_CHECKING:
     import pyarrow as pa

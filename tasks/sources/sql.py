@@ -14,7 +14,7 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.core.secrets import reveal
 from everfit.tasks.sources.chunks import Chunk, check_columns, rows_at_once
 from everfit.tasks.sources.times import PLACEHOLDERS
-from everfit.tasks.storage.values import EARLIEST, LATEST
+from everfit.tasks.storage.times import EARLIEST, LATEST
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Executable

@@ -10,7 +10,8 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
 from everfit.tasks.sources.numbered_times import is_numbered, numbered_times
-from everfit.tasks.storage.values import EARLIEST, FAULTS, LATEST, without_sentinels
+from everfit.tasks.storage.times import EARLIEST, LATEST, without_sentinels
+from everfit.tasks.storage.values import FAULTS
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,8 +11,8 @@ from everfit.tasks.data import commit as commit_room
 from everfit.tasks.data import cut
 from everfit.tasks.data import ingest as ingest_room
 from everfit.tasks.data import validate as validate_room
-from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.split import Split, TrainingData
+from everfit.tasks.data.staged_batch import Batch
 from everfit.tasks.data.transform import transform
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.gate import Evidence

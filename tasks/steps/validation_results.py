@@ -1,6 +1,6 @@
 """The findings of a validation, where people look for it: a page in MLflow, a table in Prefect."""
 
-from everfit.tasks.data.ingest import Batch
+from everfit.tasks.data.staged_batch import Batch
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.data.validation_page import table_rows, validation_html
 from everfit.tasks.registry import tracking

@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import pandas as pd
 
+from everfit.tasks.storage.times import as_times
+
 if TYPE_CHECKING:
     from everfit.blocks.written_numbers import WrittenNumber
 
@@ -202,8 +204,6 @@ def _kind_of_key(present: pd.Series, inferred: Kind) -> Kind:
 
 
 def _are_days(present: pd.Series) -> bool:
-    from everfit.tasks.storage.values import as_times
-
     times = as_times(present).dropna()
     return bool(len(times) and (times == times.dt.normalize()).all())
 

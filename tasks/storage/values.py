@@ -9,7 +9,7 @@ seconds, times in UTC to the microsecond, and the rest is text.
 import re
 import unicodedata
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 
 import numpy as np
@@ -18,6 +18,7 @@ import pandas as pd
 
 from everfit.tasks.storage.amounts import read_amount
 from everfit.tasks.storage.kinds import CANONICAL_INTEGER, NAMES, Amount, Kind, PlainKind, plain
+from everfit.tasks.storage.times import is_time, utc_times, without_sentinels
 
 FAULTS = "_faults"
 """Internal column: the reasons why a row is bad by itself; empty for most rows."""
@@ -95,7 +96,7 @@ def to_kind(column: pd.Series, kind: Kind) -> tuple[pd.Series, Bools]:
     if kind == "integer":
         return _as_integers(column)
     if kind in {"time", "day"}:
-        times = _as_times(column)
+        times = utc_times(column)
         return without_sentinels(times), np.asarray(times.isna() & column.notna())
     if kind in {"text", "digits", "numeral"}:
         return _as_text(column), np.zeros(len(column), dtype=np.bool_)
@@ -145,15 +146,11 @@ def lost_values(reasons: str) -> str:
     return "".join(f"{reason.strip()}; " for reason in _UNREADABLE.findall(reasons))
 
 
-def _is_time(column: pd.Series) -> bool:
-    return isinstance(column.dtype, pd.DatetimeTZDtype) or pd.api.types.is_datetime64_dtype(column.dtype)
-
-
 def _as_numbers(column: pd.Series) -> pd.Series:
     types = pd.api.types
     if types.is_numeric_dtype(column.dtype):
         return column.astype("float64")
-    if _is_time(column):
+    if is_time(column):
         return pd.Series(np.nan, index=column.index)
     if types.is_timedelta64_dtype(column.dtype):
         return _seconds_of(column)
@@ -181,7 +178,7 @@ def _cleaned(value: object) -> object:
 
 def _as_amounts(column: pd.Series, kind: Amount) -> pd.Series:
     """Read the texts of a column as numbers with a unit; what arrived as a number is one."""
-    if pd.api.types.is_numeric_dtype(column.dtype) or _is_time(column):
+    if pd.api.types.is_numeric_dtype(column.dtype) or is_time(column):
         return _as_numbers(column)
     is_text = column.map(lambda value: isinstance(value, str)).astype("bool")
     numbers: pd.Series = _as_numbers(column.astype("object").mask(is_text, None).infer_objects())
@@ -211,7 +208,7 @@ def _as_seconds(column: pd.Series) -> pd.Series:
         return _seconds_of(column)
     numbers: pd.Series = _as_numbers(column)
     rest = numbers.isna() & column.notna()
-    if rest.any() and not pd.api.types.is_numeric_dtype(column.dtype) and not _is_time(column):
+    if rest.any() and not pd.api.types.is_numeric_dtype(column.dtype) and not is_time(column):
         spans = pd.to_timedelta(column[rest].map(str), errors="coerce")
         numbers = numbers.copy()
         numbers[rest] = spans.dt.total_seconds()
@@ -243,56 +240,6 @@ def _integer(value: object) -> int | None:
     else:
         number = None
     return number if number is not None and -(2**63) <= number < 2**63 else None
-
-
-EARLIEST, LATEST = pd.Timestamp("0001-01-03", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC")
-"""Times beyond these say that the time is not known, such as 9999-12-31 or 0001-01-01."""
-
-
-_FIRST_KNOWN, _FIRST_UNKNOWN = EARLIEST.to_pydatetime(), LATEST.to_pydatetime()
-
-
-def says_unknown(at: datetime) -> bool:
-    """Return whether a time says "not known", such as 9999-12-31.
-
-    Args:
-        at: The time, with a zone.
-    """
-    return at >= _FIRST_UNKNOWN or at <= _FIRST_KNOWN
-
-
-def without_sentinels(times: pd.Series) -> pd.Series:
-    """Return times with those that say "not known", such as 9999-12-31, as missing.
-
-    Args:
-        times: Times in UTC, in microseconds; shape (rows,).
-    """
-    unknown = (times >= LATEST) | (times <= EARLIEST)
-    return times.mask(unknown) if unknown.any() else times
-
-
-def as_times(column: pd.Series) -> pd.Series:
-    """Return times in UTC to the microsecond; without a zone they are UTC.
-
-    A value that is no time becomes missing, and so does a time that says "not known".
-    """
-    return without_sentinels(_as_times(column))
-
-
-def _as_times(column: pd.Series) -> pd.Series:
-    if _is_time(column):
-        return pd.to_datetime(column, utc=True).dt.as_unit("us")
-    nothing = pd.Series(pd.NaT, index=column.index, dtype="datetime64[us, UTC]")
-    if pd.api.types.is_numeric_dtype(column.dtype) or column.isna().all():
-        return nothing
-    if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) in {"datetime", "date"}:
-        return pd.to_datetime(column, utc=True, errors="coerce").dt.as_unit("us")
-    texts = column.map(_time_text, na_action="ignore").astype("str")
-    return pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce").dt.as_unit("us")
-
-
-def _time_text(value: object) -> str:
-    return value.isoformat() if isinstance(value, date | datetime) else str(value).strip()
 
 
 def _as_text(column: pd.Series) -> pd.Series:

@@ -8,13 +8,13 @@ import json
 import logging
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.tasks.core.time_limit import answer_within
 
 if TYPE_CHECKING:
-    from everfit.tasks.storage.workspace import Workspace
+    from fsspec import AbstractFileSystem
 
 logger = logging.getLogger("everfit.storage")
 
@@ -24,18 +24,38 @@ _ANSWERS_WITHIN = 5.0
 """Seconds that a store has to tell the format where the workspace is not needed."""
 
 
-def _as_it_is(_: "Workspace") -> None:
+class WorkspaceFiles(Protocol):
+    """The part of a workspace that its format needs."""
+
+    uri: str
+    remote: bool
+
+    @property
+    def filesystem(self) -> "AbstractFileSystem":
+        """Return the file system of the workspace."""
+
+    def file(self, *parts: str) -> str:
+        """Return the path of a file."""
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is a file or folder."""
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file."""
+
+
+def _as_it_is(_: WorkspaceFiles) -> None:
     """Format 1 has the files of format 0, which everfit still reads; only the number is new."""
 
 
-MIGRATIONS: tuple[Callable[["Workspace"], None], ...] = (_as_it_is,)
+MIGRATIONS: tuple[Callable[[WorkspaceFiles], None], ...] = (_as_it_is,)
 """The step from each format to the next. Two processes may take a step at once, so each must be safe to repeat."""
 
 FORMAT = len(MIGRATIONS)
 """The format that this everfit writes."""
 
 
-def bring_up_to_date(workspace: "Workspace") -> None:
+def bring_up_to_date(workspace: WorkspaceFiles) -> None:
     """Migrate a workspace of an older format; do nothing where there is no workspace yet.
 
     Raises:
@@ -53,7 +73,7 @@ def bring_up_to_date(workspace: "Workspace") -> None:
         logger.debug("the format of %s could not be noted: %s", workspace.uri, error)
 
 
-def stored_format(workspace: "Workspace") -> int | None:
+def stored_format(workspace: WorkspaceFiles) -> int | None:
     """Return the number of a workspace's format, or None if there is no workspace, or this process may not read it.
 
     Raises:
@@ -80,7 +100,7 @@ def stored_format(workspace: "Workspace") -> int | None:
     return found
 
 
-def refuse_newer(workspace: "Workspace") -> None:
+def refuse_newer(workspace: WorkspaceFiles) -> None:
     """Refuse the workspace of a newer everfit; a store that does not answer refuses nothing.
 
     For what can be done without the workspace, such as a rollback while its store is down.

@@ -11,8 +11,8 @@ from everfit.blocks.errors import DataError, LedgerError
 from everfit.tasks.core.figures import figure_table
 from everfit.tasks.core.outside_text import markdown_text
 from everfit.tasks.core.records import ModelVersion, Record, Snapshot
-from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.split import Split
+from everfit.tasks.data.staged_batch import Batch
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.gate import Check, Evidence, GateDecision
 from everfit.tasks.gate.remedies import RemediesTried

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from everfit.tasks.core.records import Trigger, Window
-from everfit.tasks.data.ingest import Batch
+from everfit.tasks.data.staged_batch import Batch
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.monitoring.triage_history import TRIAGE

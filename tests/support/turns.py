@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.data.commit import commit_batch
-from everfit.tasks.data.ingest import Batch, ingest
+from everfit.tasks.data.ingest import ingest
+from everfit.tasks.data.staged_batch import Batch
 from everfit.tasks.data.validate import Validation, validate
 from everfit.tasks.storage.workspace import Workspace
 

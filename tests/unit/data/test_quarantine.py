@@ -8,9 +8,9 @@ import pytest
 from support.turns import Loop, sales
 
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.quarantine import discard, open_rows, quarantine_groups
 from everfit.tasks.data.quarantine_acceptance import accept_rows, refused_rows
+from everfit.tasks.data.staged_batch import Batch
 from everfit.tasks.data.suite import infer_suite, keep_suite, loosest
 from everfit.tasks.data.validate import Validation, validate
 from everfit.tasks.storage.workspace import Workspace

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from everfit.tasks.models.input_column import InputColumn, InputError, check_column, microseconds
-from everfit.tasks.storage.values import as_times
+from everfit.tasks.storage.times import as_times
 
 
 @pytest.mark.parametrize(
