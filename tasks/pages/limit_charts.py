@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from everfit.tasks.core.figures import decimals_of, in_digits
+from everfit.tasks.core.figures import as_known, in_digits
 from everfit.tasks.pages.elements import coded, table
 from everfit.tasks.pages.markup import Html, tag
 from everfit.tasks.pages.series import DAY, MINUTE, Series
@@ -30,7 +30,7 @@ def limits_section(series: Series) -> Html:
     more = f" {left} of the {len(names)} figures have no chart; the table has all." if left else ""
     if missing := series.limits.left_out:
         more += f" The last look measured {missing} more, for which the page has no place; its JSON has them."
-    heads = ["figure", "newest", "interval", "bound", "on the hold-out", "day", ""]
+    heads = ["figure", "newest", "interval", "bound", "on the hold-out", "day", "result"]
     return tag(
         "section",
         title,
@@ -112,11 +112,10 @@ def _row(series: Series, name: str) -> list[str]:
 
 def _texts(newest: dict[str, Any]) -> dict[str, str]:
     """Return the numbers of a figure with as many digits as its interval leaves certain."""
-    known = decimals_of((newest["high"] - newest["low"]) / 2)
-    decimals = 4 if known is None else known
+    half = (newest["high"] - newest["low"]) / 2
 
     def text(part: str) -> str:
-        return "-" if newest[part] is None else f"{newest[part]:,.{decimals}f}"
+        return "-" if newest[part] is None else as_known(newest[part], half)
 
     limit = "-" if newest["bound"] is None else in_digits(newest["bound"])
     given = newest["expected"] is None or float(limit.replace(",", "")) == newest["bound"]

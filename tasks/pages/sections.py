@@ -132,7 +132,7 @@ def evidence_tables(entry: dict[str, Any]) -> list[Child]:
             table(["metric", "challenger", "champion", "baseline"], entry["metrics"], "On the hold-out")
             if entry["metrics"]
             else None,
-            table(["check", "value", "bound", "", "reason"], entry["checks"], "Checks of the gate")
+            table(["check", "value", "bound", "result", "reason"], entry["checks"], "Checks of the gate")
             if entry["checks"]
             else None,
             table(["decision", "verdict", "by", "reason"], entry["decided"], "Decisions") if entry["decided"] else None,
