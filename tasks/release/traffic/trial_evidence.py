@@ -73,7 +73,7 @@ def read_evidence(
     # A shadow predicts when nothing else waits, so its latency decides nothing.
     slow_from = None if bound is None or plan.is_shadow else max(bound, floor)
     errors = len(_requests(failed))
-    comparison = _StepComparison(event_time, task, classes, plan, until - maturity, named)
+    comparison = StepComparison(event_time, task, classes, plan, until - maturity, named)
     steps = [
         comparison.step(
             share, window, *(labels.labelled(_within(arm, window, event_time), known_labels) for arm in (ours, theirs))
@@ -130,7 +130,7 @@ def _within(rows: pd.DataFrame, window: Window, event_time: str) -> pd.DataFrame
 
 
 @dataclass(frozen=True)
-class _StepComparison:
+class StepComparison:
     """Compares the arms in one step.
 
     Attributes:
