@@ -78,7 +78,7 @@ def test_a_report_says_what_the_loop_was_worth(ledger: Ledger) -> None:
 
     page = period_page(report(ledger))
 
-    assert "2024-03: +0.0400 roc_auc over the first model left alone" in page
+    assert "2024-03: 0.04 roc_auc better than the first model left alone" in page
     assert "decisions/1/worth/2024-03" in page
     assert "2024-02" not in page
     assert checked(page) == ()
