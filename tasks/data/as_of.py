@@ -95,7 +95,7 @@ class AsOfRows:
         frame = _without_empty_faults(normalise(rows[list(join.columns)], kinds))
         frame[BY], frame[AS_OF] = keys, rows[join.as_of]
         if join.available_at is not None:
-            frame[SEEN] = rows[[join.as_of, join.available_at]].max(axis=1)
+            frame[SEEN] = rows[join.available_at].where(rows[join.available_at] > rows[join.as_of], rows[join.as_of])
         self._held.append(frame if usable.all() else frame[usable.to_numpy()].reset_index(drop=True))
         if sum(frame.size for frame in self._held) > HELD_VALUES:
             self._spill()
@@ -148,13 +148,14 @@ class AsOfRows:
         brought = [self._brought(frame, own) for frame in _of_equal_types(frames or [self._nothing()])]
         rows = pd.concat(brought, ignore_index=True) if len(brought) > 1 else brought[0]
         if self.join.available_at is not None or not rows[AS_OF].is_monotonic_increasing:
-            rows = rows.sort_values(self._times, kind="stable", ignore_index=True)
+            rows = rows.take(np.lexsort([_micros(rows[name]) for name in self._times[::-1]])).reset_index(drop=True)
         self._count_contradictions(rows, own)
         if self.join.available_at is None:
             return rows.rename(columns={AS_OF: SEEN}).assign(**{AS_OF: rows[AS_OF]})
-        by_sight = rows[[BY, SEEN]].assign(_place=np.arange(len(rows))).sort_values(SEEN, kind="stable")
-        best = by_sight.groupby(BY, sort=False)["_place"].cummax().to_numpy()
-        return rows.take(best).reset_index(drop=True).assign(**{SEEN: by_sight[SEEN].array})
+        seen = rows.pop(SEEN)
+        order = np.argsort(_micros(seen), kind="stable")
+        best = pd.Series(order).groupby(rows[BY].to_numpy()[order], sort=False).cummax().to_numpy()
+        return rows.take(best).reset_index(drop=True).assign(**{SEEN: seen.array.take(order)})
 
     def _brought(self, frame: pd.DataFrame, own: list[str]) -> pd.DataFrame:
         """Return rows whose values have the kinds of the whole source."""
@@ -214,6 +215,10 @@ class AsOfRows:
             known_columns = [name for name in (*self.join.columns, AS_OF, FAULTS) if name in merged.columns]
             merged[known_columns] = without(merged[known_columns], old.to_numpy())
         return merged
+
+
+def _micros(times: pd.Series) -> Integers:
+    return np.asarray(times.dt.as_unit("us").astype("int64"), dtype=np.int64)
 
 
 def _without_empty_faults(rows: pd.DataFrame) -> pd.DataFrame:
