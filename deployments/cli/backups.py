@@ -45,7 +45,7 @@ def backup(
 
 @app.command(rich_help_panel=UPKEEP)
 def restore(
-    path: Annotated[str, typer.Argument(metavar="PATH", help="The folder or s3://bucket/prefix of a back-up.")],
+    path: Annotated[str, typer.Argument(metavar="PATH", help="The folder or s3://bucket/prefix of a backup.")],
     spec: Annotated[
         Path | None, typer.Option(help="The spec file to write. By default it is deployments/models/MODEL.yaml.")
     ] = None,

@@ -60,7 +60,7 @@ def seen(
 ) -> None:
     """Record that you look after a model's open incidents.
 
-    Until then, messages are sent only if it gets worse or is over.
+    Until the reminder, a message is sent only if an incident gets worse or is over.
     """
     now = datetime.now(UTC)
     moment = parse_until(until, now)

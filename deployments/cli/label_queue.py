@@ -23,7 +23,9 @@ app = typer.Typer()
 @app.command(name="label-queue", rich_help_panel=LOOP)
 def label_queue(  # noqa: PLR0917 - each is an option of the command
     model: Model,
-    count: Annotated[int | None, typer.Option("--n", min=1, help="The number of predictions to pick: 200.")] = None,
+    count: Annotated[
+        int | None, typer.Option("--n", min=1, help="The number of predictions to pick. By default 200.")
+    ] = None,
     within: Annotated[
         float | None,
         typer.Option(

@@ -25,7 +25,7 @@ def pages(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to serve at; 0 for a free one.")] = 8090,
     as_json: AsJson = False,
 ) -> None:
-    """Write the page of each model and that of all again.
+    """Write the pages of models and the overview again.
 
     Flows write them at each look and turn. They are in the folder `pages` of the workspace and need no network.
     """

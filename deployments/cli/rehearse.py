@@ -26,10 +26,10 @@ def rehearse(  # noqa: PLR0917 - each is an option of the command
         typer.Option("--from", help="The moment of the first training. By default a quarter of history is before it."),
     ] = None,
     until: Annotated[
-        str | None, typer.Option("--to", help="The end of the last window. By default that of the newest day.")
+        str | None, typer.Option("--to", help="The end of the last window. By default it is the end of the newest day.")
     ] = None,
     every: Annotated[
-        str | None, typer.Option(help="The length of a window, such as 7d. By default that of monitoring.")
+        str | None, typer.Option(help="The length of a window, such as 7d. By default it is `monitoring.window`.")
     ] = None,
     policy: Annotated[
         list[str] | None,

@@ -26,8 +26,8 @@ def report(
 ) -> None:
     """Write a period of a model into one file for a review.
 
-    Decisions, approvals, releases, incidents, quality, fairness and risk, each with its row in the ledger. The file
-    carries the rows and the ledger's chain, so that `everfit verify-report` verifies it without the ledger. Exit with 1
+    It has decisions, approvals, releases, incidents, quality, fairness and risk, each with its row in the ledger.
+    It also has the rows and the ledger's chain, so that `everfit verify-report` verifies it without the ledger. Exit with 1
     if a row of the ledger was changed beside everfit; the report says which.
     """
     settings = Settings()

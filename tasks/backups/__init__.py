@@ -1,1 +1,1 @@
-"""Back-ups of all that a model has, and their restoring into other places."""
+"""Backups of all that a model has, and their restoring into other places."""

@@ -1,4 +1,4 @@
-"""The folder of a back-up: its files with their digests, and the manifest that is written last."""
+"""The folder of a backup: its files with their digests, and the manifest that is written last."""
 
 import hashlib
 import json
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 FORMAT = 1
-"""The form of back-ups that this everfit writes, and the newest that it can restore."""
+"""The form of backups that this everfit writes, and the newest that it can restore."""
 
 _MANIFEST, _UNFINISHED = "backup.json", "unfinished"
 _CHUNK = 8 * 2**20
 
 
 class StoredFile(Record):
-    """A file of a back-up: its SHA-256 in hexadecimal digits, and its size in bytes."""
+    """A file of a backup: its SHA-256 in hexadecimal digits, and its size in bytes."""
 
     sha256: str
     size: int
 
 
 class Manifest(Record):
-    """The contents of a back-up.
+    """The contents of a backup.
 
     Attributes:
-        format: The form of the back-up.
+        format: The form of the backup.
         model: Name of the model.
         at: The time at which the ledger was read.
         everfit: Version of everfit that wrote it.
@@ -57,13 +57,13 @@ class Manifest(Record):
 
 
 class ArchiveWriter:
-    """A back-up that is being written.
+    """A backup that is being written.
 
     Args:
         uri: A new folder, or `s3://bucket/prefix`.
 
     Raises:
-        WorkspaceError: The folder has a back-up, or other files.
+        WorkspaceError: The folder has a backup, or other files.
     """
 
     def __init__(self, uri: str) -> None:
@@ -71,11 +71,11 @@ class ArchiveWriter:
         self.uri = self._place.uri
         self.files: dict[str, StoredFile] = {}
         if self._place.exists(self._place.file(_MANIFEST)):
-            raise WorkspaceError(f"{self.uri!r} has a back-up already; name a new folder")
+            raise WorkspaceError(f"{self.uri!r} has a backup already; name a new folder")
         unfinished = self._place.file(_UNFINISHED)
         if not self._place.exists(unfinished) and names_under(self._place.filesystem, self.uri):
             raise WorkspaceError(f"{self.uri!r} has other files; name a new folder")
-        self._place.write(unfinished, b"The back-up is being written, or was interrupted. Run it again.\n")
+        self._place.write(unfinished, b"The backup is being written, or was interrupted. Run it again.\n")
 
     def begin(self) -> None:
         """Forget the files that were added, because they are copied again."""
@@ -118,7 +118,7 @@ class ArchiveWriter:
         return count
 
     def finish(self, **facts: Any) -> Manifest:
-        """Write the manifest, which makes the files a back-up; delete what an interrupted try has left beside them."""
+        """Write the manifest, which makes the files a backup; delete what an interrupted try has left beside them."""
         manifest = Manifest(format=FORMAT, files=self.files, **facts)
         for name in names_under(self._place.filesystem, self.uri):
             if name not in self.files and name != _UNFINISHED:
@@ -129,7 +129,7 @@ class ArchiveWriter:
 
 
 class Archive:
-    """A finished back-up.
+    """A finished backup.
 
     Attributes:
         uri: Its folder.
@@ -142,7 +142,7 @@ class Archive:
 
     @classmethod
     def open(cls, uri: str) -> Self:
-        """Open a back-up.
+        """Open a backup.
 
         Raises:
             WorkspaceError: There is none, it was not finished, or a newer everfit wrote it.
@@ -150,27 +150,27 @@ class Archive:
         place = Workspace(uri)
         path = place.file(_MANIFEST)
         if not place.exists(path):
-            state = "an unfinished back-up" if place.exists(place.file(_UNFINISHED)) else "no back-up"
+            state = "an unfinished backup" if place.exists(place.file(_UNFINISHED)) else "no backup"
             raise WorkspaceError(f"{place.uri!r} has {state}; give a folder that `everfit backup` has finished")
         try:
             content = json.loads(place.read(path))
             if int(content["format"]) > FORMAT:
                 raise WorkspaceError(
-                    f"the back-up in {place.uri!r} has format {content['format']!r}, newer than this everfit knows "
+                    f"the backup in {place.uri!r} has format {content['format']!r}, newer than this everfit knows "
                     f"({FORMAT}); upgrade everfit here"
                 )
             manifest = Manifest.model_validate(content, extra="ignore")
         except (ValueError, KeyError, TypeError, ValidationError) as error:
-            raise WorkspaceError(f"{path!r} can't be read: {error}; use another back-up") from error
+            raise WorkspaceError(f"{path!r} can't be read: {error}; use another backup") from error
         for name in manifest.files:
             parts = PurePosixPath(name).parts
             if not parts or name.startswith("/") or ".." in parts or "\\" in name:
-                raise WorkspaceError(f"{path!r} names a file {name!r} outside of the back-up; use another back-up")
+                raise WorkspaceError(f"{path!r} names a file {name!r} outside of the backup; use another backup")
         return cls(place, manifest)
 
     @property
     def at(self) -> datetime:
-        """Return the time of the back-up."""
+        """Return the time of the backup."""
         return self.manifest.at
 
     def verify(self) -> None:
@@ -193,10 +193,10 @@ class Archive:
                 problems.append(f"{name} was changed")
         if problems:
             more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
-            raise WorkspaceError(f"the back-up in {self.uri!r} is damaged: {problems[0]}{more}; use another back-up")
+            raise WorkspaceError(f"the backup in {self.uri!r} is damaged: {problems[0]}{more}; use another backup")
 
     def names(self, prefix: str) -> Iterator[str]:
-        """Yield the names of the files under a folder of the back-up, without that folder, in order."""
+        """Yield the names of the files under a folder of the backup, without that folder, in order."""
         for name in sorted(self.manifest.files):
             if name.startswith(f"{prefix}/"):
                 yield name.removeprefix(f"{prefix}/")
@@ -209,7 +209,7 @@ class Archive:
         """
         content = self._place.read(self._place.file(*name.split("/")))
         if hashlib.sha256(content).hexdigest() != self.manifest.files[name].sha256:
-            raise WorkspaceError(f"{name!r} of the back-up in {self.uri!r} was changed; use another back-up")
+            raise WorkspaceError(f"{name!r} of the backup in {self.uri!r} was changed; use another backup")
         return content
 
     def read_json(self, name: str) -> Any:
@@ -228,10 +228,10 @@ class Archive:
                 digest.update(chunk)
                 target.write(chunk)
         if digest.hexdigest() != self.manifest.files[name].sha256:
-            raise WorkspaceError(f"{name!r} of the back-up in {self.uri!r} was changed; use another back-up")
+            raise WorkspaceError(f"{name!r} of the backup in {self.uri!r} was changed; use another backup")
 
     def extract(self, prefix: str, folder: Path) -> int:
-        """Copy the files under a folder of the back-up to a local folder; return their number."""
+        """Copy the files under a folder of the backup to a local folder; return their number."""
         count = 0
         for name in self.names(prefix):
             path = folder / name

@@ -37,7 +37,7 @@ def back_up(context: "Context", uri: str) -> Manifest:
 
     Raises:
         BusyError: Rows or versions of the model were deleted during each try.
-        WorkspaceError: The folder has a back-up, or other files.
+        WorkspaceError: The folder has a backup, or other files.
     """
     import everfit
 
@@ -62,9 +62,7 @@ def back_up(context: "Context", uri: str) -> Manifest:
         if _deletions(context) == before:
             break
     else:
-        raise BusyError(
-            f"rows or versions of {model!r} were deleted during {_TRIES} tries; run the back-up again later"
-        )
+        raise BusyError(f"rows or versions of {model!r} were deleted during {_TRIES} tries; run the backup again later")
     counts |= in_mlflow | {f"rows of {name}": count for name, count in tables.items()}
     return archive.finish(
         model=model,

@@ -1,4 +1,4 @@
-"""Copy a model's experiments, runs and registered versions from MLflow to a back-up, through MLflow's interface."""
+"""Copy a model's experiments, runs and registered versions from MLflow to a backup, through MLflow's interface."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,7 +69,7 @@ def copy_mlflow(client: "MlflowClient", model: str, archive: ArchiveWriter) -> t
     Args:
         client: Client of MLflow.
         model: Name of the model.
-        archive: The back-up.
+        archive: The backup.
 
     Returns:
         The numbers of runs and versions, and a sentence for each thing that could not be copied.

@@ -49,7 +49,7 @@ def restore_mlflow(client: "MlflowClient", settings: "Settings", archive: Archiv
     Args:
         client: Client of an MLflow that doesn't have the model.
         settings: The settings of the process; they say where files of the embedded MLflow are.
-        archive: The back-up.
+        archive: The backup.
 
     Returns:
         The new ids of runs and logged models, and the registered model.
@@ -116,7 +116,7 @@ class _Versions:
     Attributes:
         client: Client of MLflow.
         settings: The settings of the process.
-        archive: The back-up.
+        archive: The backup.
         runs: The new ids of runs by the old ones.
     """
 
@@ -141,7 +141,7 @@ class _Versions:
             if number in numbers:
                 copied = self.archive.read_json(f"{VERSIONS}/{number}/version.json")
                 made |= self._restore(CopiedVersion.model_validate(copied, extra="ignore"))
-            else:  # a version that was deleted before the back-up, whose number is used up
+            else:  # a version that was deleted before the backup, whose number is used up
                 placeholders.append(self._placeholder())
         for taken in placeholders:
             self.client.delete_model_version(self.model, str(taken))
@@ -193,7 +193,7 @@ def _parts(entries: Iterable[T]) -> list[list[T]]:
 
 
 def aliases_of(registry: CopiedRegistry, champion: int | None) -> dict[str, int]:
-    """Return the aliases to set: those of the back-up, with the champion that the ledger names."""
+    """Return the aliases to set: those of the backup, with the champion that the ledger names."""
     aliases = {name: number for name, number in registry.aliases.items() if name != model_registry.CHAMPION}
     if champion is not None:
         aliases[model_registry.CHAMPION] = champion

@@ -1,4 +1,4 @@
-"""Restore a back-up into a workspace, a ledger and an MLflow that don't have the model.
+"""Restore a backup into a workspace, a ledger and an MLflow that don't have the model.
 
 The rows of the ledger come last, in one transaction: before that the model does not exist. A restoring that was
 interrupted leaves a marker, by which the next one deletes what was made and starts again.
@@ -38,11 +38,11 @@ class Restored(Record):
 
     Attributes:
         model: Name of the model.
-        at: The time of the back-up.
+        at: The time of the backup.
         champion: Version of the champion, or None.
         versions: Number of versions whose files are those that were registered.
         counts: Numbers of rows and files, by what they are.
-        problems: Sentences about what is not as it was registered, or was missing from the back-up.
+        problems: Sentences about what is not as it was registered, or was missing from the backup.
         spec: The spec.
     """
 
@@ -56,7 +56,7 @@ class Restored(Record):
 
 
 class Restoration(Record):
-    """The record of a restoring: the back-up, and the ids that MLflow gave to runs and logged models."""
+    """The record of a restoring: the backup, and the ids that MLflow gave to runs and logged models."""
 
     back_up: str
     at: str
@@ -65,25 +65,25 @@ class Restoration(Record):
 
 
 def restore(settings: "Settings", ledger: Ledger, client: "MlflowClient", uri: str, *, by: str) -> Restored:
-    """Restore a back-up into the places that the settings name.
+    """Restore a backup into the places that the settings name.
 
     Args:
         settings: The settings of the process.
         ledger: The ledger.
         client: Client of MLflow.
-        uri: Folder of the back-up.
+        uri: Folder of the backup.
         by: Name of the person who restores.
 
     Raises:
-        WorkspaceError: The back-up is unfinished or damaged, or the workspace or MLflow has the model.
-        LedgerError: The ledger has the model, or the back-up is of a newer ledger.
+        WorkspaceError: The backup is unfinished or damaged, or the workspace or MLflow has the model.
+        LedgerError: The ledger has the model, or the backup is of a newer ledger.
     """
     archive, workspace = Archive.open(uri), Workspace.of(settings)
     manifest = archive.manifest
     model = manifest.model
     if manifest.ledger_revision > REVISION:
         raise LedgerError(
-            f"the back-up in {archive.uri!r} has a ledger of schema {manifest.ledger_revision!r}, newer than this "
+            f"the backup in {archive.uri!r} has a ledger of schema {manifest.ledger_revision!r}, newer than this "
             f"everfit knows ({REVISION!r}); upgrade everfit here"
         )
     archive.verify()
@@ -125,7 +125,7 @@ def restore(settings: "Settings", ledger: Ledger, client: "MlflowClient", uri: s
         kind=RESTORATION,
         verdict="restored",
         until=manifest.at,
-        reasons=[f"restored by {by} from the back-up of {manifest.at:%Y-%m-%d %H:%M} UTC"],
+        reasons=[f"restored by {by} from the backup of {manifest.at:%Y-%m-%d %H:%M} UTC"],
         record=Restoration(back_up=archive.uri, at=manifest.at.isoformat(), by=by, ids=ids.new),
     )
     publish_accepted(ledger, workspace, model)
@@ -134,7 +134,7 @@ def restore(settings: "Settings", ledger: Ledger, client: "MlflowClient", uri: s
 
 
 def _finished(ledger: Ledger, client: "MlflowClient", workspace: Workspace, archive: Archive) -> Restored:
-    """Compare what is there with the back-up and the ledger's digests."""
+    """Compare what is there with the backup and the ledger's digests."""
     manifest, problems = archive.manifest, list(archive.manifest.missing)
     model, counts = manifest.model, {}
     for name in workspace_files.table_names():

@@ -1,4 +1,4 @@
-"""Copy a model's files and tables from a workspace to a back-up, and from there to another workspace.
+"""Copy a model's files and tables from a workspace to a backup, and from there to another workspace.
 
 Files are copied before the tables, because what a file names is in a table before. A table is copied at one version:
 its log up to there, and its data files, which never change.
@@ -25,7 +25,7 @@ _COMMIT = re.compile(r"_delta_log/(\d{20})\.")
 FILES = "workspace"
 
 SPOOLS = {"spool": "spool", "label-spool": "labels"}
-"""Folder in a back-up of each spool of the service: predictions and labels on their way to their tables."""
+"""Folder in a backup of each spool of the service: predictions and labels on their way to their tables."""
 
 
 class ChangedMeanwhileError(WorkspaceError):
@@ -95,7 +95,7 @@ def _copy_table(workspace: Workspace, model: str, name: TableName, archive: Arch
     if missing:
         raise ChangedMeanwhileError(
             f"files of the table {name!r} of {model!r} were deleted while it was copied, such as {min(missing)!r}; "
-            "run the back-up again"
+            "run the backup again"
         )
     return rows
 
@@ -109,7 +109,7 @@ def _live_files(table: "DeltaTable") -> list[str]:
 
 
 def restore_files(archive: Archive, workspace: Workspace, model: str) -> int:
-    """Copy the files and tables of a back-up to a workspace; return their number.
+    """Copy the files and tables of a backup to a workspace; return their number.
 
     The log of a table is written last, so that it never names a file that is not there.
     """

@@ -66,7 +66,7 @@ def load_rows(
             links = table is chain  # their hashes are over the rows as they were
             rows = [typed_row(table, dict(row) if links else change(dict(row))) for row in dumped.get(table.name, ())]
             if others := {row["model"] for row in rows} - {model}:
-                raise LedgerError(f"the rows of {model!r} name the models {sorted(others)!r}; use another back-up")
+                raise LedgerError(f"the rows of {model!r} name the models {sorted(others)!r}; use another backup")
             if rows:
                 connection.execute(insert(table), rows)
             counts[table.name] = len(rows)

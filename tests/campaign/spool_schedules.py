@@ -120,7 +120,7 @@ class _Schedule:
                 drain.drain()
 
     def _copy(self, number: int, at: float) -> None:
-        """Copy a folder while it is in use, as a back-up does, and let a service start on the copy."""
+        """Copy a folder while it is in use, as a backup does, and let a service start on the copy."""
         self.world.sleep(at)
         place, copy = self.places[0], self.folder / f"spool-{number}"
         # A segment was drained meanwhile, or the first service has not made its folder yet.

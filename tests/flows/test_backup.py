@@ -83,7 +83,7 @@ def test_a_restored_model_scores_monitors_rolls_back_and_traces(here: Context, r
     rows = {name: here.workspace.table("deliveries", name).open().count() for name in ("dataset", "predictions")}
     stopped = threading.Event()
 
-    def write() -> None:  # the loop and the service go on while the back-up is made
+    def write() -> None:  # the loop and the service go on while the backup is made
         number = 100
         while not stopped.wait(0.05):
             here.workspace.write(here.workspace.turn_file("deliveries", "running", f"{number}.json"), b"{}")

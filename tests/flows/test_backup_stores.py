@@ -107,7 +107,7 @@ def test_what_a_running_model_has_outlives_the_loss_of_bucket_and_database(
     assert (failures, made.missing) == ([], ())
     rows = live.workspace.table(MODEL, "dataset").open().count()
 
-    # All but the back-up is lost.
+    # All but the backup is lost.
     s3fs.S3FileSystem().rm("models/live", recursive=True)
     with psycopg.connect(first_url, autocommit=True) as connection:
         connection.execute("DROP SCHEMA " + first_url.rpartition("%3D")[2] + " CASCADE")

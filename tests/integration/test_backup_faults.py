@@ -1,4 +1,4 @@
-"""What can go wrong with a back-up: interruptions, damage, deletions meanwhile, newer formats."""
+"""What can go wrong with a backup: interruptions, damage, deletions meanwhile, newer formats."""
 
 import shutil
 from pathlib import Path
@@ -75,10 +75,10 @@ def test_a_damaged_or_unfinished_back_up_is_refused_before_anything_is_written(
     with pytest.raises(WorkspaceError, match=r"damaged: .*parquet was changed"):
         restoring.restore(elsewhere, ledger, client, "kept", by="ann")
     assert not Path(elsewhere.workspace, "sales").exists()
-    with pytest.raises(WorkspaceError, match="has a back-up already"):
+    with pytest.raises(WorkspaceError, match="has a backup already"):
         back_up(here, "kept")
     Path("kept", "backup.json").rename("kept/unfinished")
-    with pytest.raises(WorkspaceError, match="an unfinished back-up"):
+    with pytest.raises(WorkspaceError, match="an unfinished backup"):
         Archive.open("kept")
     back_up(here, "kept")  # an unfinished one is done again
     Archive.open("kept").verify()
