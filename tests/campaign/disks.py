@@ -17,6 +17,7 @@ from pathlib import Path
 
 import yaml
 
+from campaign.commands import said_by
 from campaign.failing_disk import KINDS, FailingDisk
 from campaign.left_behind import Left, left_behind
 from campaign.tally import Tally
@@ -97,11 +98,8 @@ class Place:
 
     def run(self, words: tuple[str, ...]) -> tuple[int, str, str]:
         """Run a command, and return its exit code and what it wrote."""
-        from support.processes import Commands
-
         os.chdir(self.folder)
-        (said,) = Commands([self._word(word) for word in words], environment=os.environ | self.environment).said(300)
-        return said
+        return said_by([self._word(word) for word in words], self.environment)
 
     def must(self, *words: str) -> None:
         """Run a command that has to succeed."""

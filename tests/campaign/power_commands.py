@@ -13,7 +13,8 @@ import signal
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,13 +28,13 @@ import yaml
 from deltalake import DeltaTable
 from support.deliveries import SPEC, deliveries, write_month
 from support.prefect_server import serving
-from support.processes import everfit, forked, settle_in
+from support.processes import Said
 
+from campaign.commands import run_command, said_by
 from campaign.power import KINDS_OF_CUTS, Disk
 from campaign.tally import Tally
 
 _MODEL = "deliveries"
-_SECONDS = 300.0
 _DATABASES = (".db", ".db-wal", ".db-shm", ".db-journal")
 """SQLite flushes its files itself; at a cut they are taken as they are, with its journal."""
 _COMMANDS = {
@@ -42,6 +43,9 @@ _COMMANDS = {
     "scoring": ["score", "deliveries.yaml", "--until", "2024-04-01"],
     "upkeep": ["upkeep", "deliveries.yaml", "--until", "2024-04-01"],
     "monitoring": ["monitor", "deliveries.yaml", "--until", "2024-04-01"],
+    "labels": ["labels", "deliveries.yaml", "--until", "2024-04-01"],
+    "forgetting": ["forget", "deliveries.yaml", "--key", "2024-01-01-7"],
+    "decline": ["decline", "deliveries.yaml", "TURN", "--by", "ann", "--reason", "test"],
 }
 
 
@@ -100,17 +104,17 @@ def run_power_commands(folder: Path, seed: int, cuts: int, only: str | None = No
         starts = _prepare(root, folder, only, tally)
         for cut in range(cuts):
             name = only or list(_COMMANDS)[cut % len(_COMMANDS)]
-            points = tally.done[f"moments in {name}"] or _moments(name, starts[name], root, folder)
+            points = tally.done[f"moments in {name}"] or _moments(name, starts[name], root, folder, tally)
             tally.done[f"moments in {name}"] = points
             if not points:
-                said = " ".join((folder / "said").read_text().split())[-600:]
-                tally.broken.append(f"seed {seed}: {name} flushed nothing: {said}")
+                tally.broken.append(f"seed {seed}: {name} flushed nothing")
                 continue
             at, kind = chance.randint(1, points), chance.choice(KINDS_OF_CUTS)
             _replace(root, starts[name])
-            code = _run(name, root, folder, at, kind)
             where = f"seed {seed}: {name}, cut at {at} of {points}, {kind}"
-            if code != -signal.SIGKILL:  # this run had fewer moments than the one that was counted
+            if (
+                _run(name, root, folder, at, kind) is not None
+            ):  # this run had fewer moments than the one that was counted
                 tally.done["commands that ended before their cut"] += 1
                 continue
             tally.done["power cuts"] += 1
@@ -130,18 +134,30 @@ def _prepare(root: Path, folder: Path, only: str | None, tally: Tally) -> dict[s
     write_month(root, "winter", _with_bad_rows(deliveries("2024-01-01", 60)))
     starts = {"first turn": folder / "before-first"}
     shutil.copytree(root, starts["first turn"])
-    if only == "first turn":
+    if only in {None, "decline"}:
+        starts["decline"] = _waiting(root, folder, tally)
+        _replace(root, starts["first turn"])
+    if only in starts:
         return starts
-    _expect(everfit(_COMMANDS["first turn"]), "the first turn", tally)
+    _expect(said_by(_COMMANDS["first turn"]), "the first turn", tally)
     write_month(root, "spring", _with_bad_rows(deliveries("2024-03-01", 31, seed=1)))
     starts["second turn"] = starts["scoring"] = folder / "before-second"
     shutil.copytree(root, starts["second turn"])
     if only in starts:
         return starts
-    _expect(everfit(_COMMANDS["scoring"]), "scoring", tally)
-    starts["upkeep"] = starts["monitoring"] = folder / "before-upkeep"
-    shutil.copytree(root, starts["upkeep"])
+    _expect(said_by(_COMMANDS["scoring"]), "scoring", tally)
+    before = folder / "before-upkeep"
+    shutil.copytree(root, before)
+    starts |= dict.fromkeys(("upkeep", "monitoring", "labels", "forgetting"), before)
     return starts
+
+
+def _waiting(root: Path, folder: Path, tally: Tally) -> Path:
+    """Return a copy of the folder in which a challenger waits for a person."""
+    spec = yaml.safe_load(Path("deliveries.yaml").read_text())
+    Path("deliveries.yaml").write_text(yaml.safe_dump(spec | {"gate": {"approval": "always"}}))
+    _expect(said_by(_COMMANDS["first turn"]), "a turn that waits", tally)
+    return Path(shutil.copytree(root, folder / "before-decline"))
 
 
 def _with_bad_rows(frame: pd.DataFrame) -> pd.DataFrame:
@@ -150,10 +166,10 @@ def _with_bad_rows(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(distance=distances)
 
 
-def _expect(said: Any, what: str, tally: Tally) -> None:
-    for code, out, err in said:
-        if code not in _ENDS_WELL or "Traceback" in err:
-            tally.broken.append(f"{what} ended with {code}: {' '.join((err or out).split())[-600:]}")
+def _expect(said: Said, what: str, tally: Tally) -> None:
+    code, out, err = said
+    if code not in _ENDS_WELL or "Traceback" in err:
+        tally.broken.append(f"{what} ended with {code}: {' '.join((err or out).split())[-600:]}")
 
 
 @contextmanager
@@ -181,34 +197,30 @@ def _replace(root: Path, source: Path) -> None:
     os.chdir(root)
 
 
-def _moments(name: str, start: Path, root: Path, folder: Path) -> int:
+def _moments(name: str, start: Path, root: Path, folder: Path, tally: Tally) -> int:
     """Return in how many moments the power can be cut in a command."""
     _replace(root, start)
-    _run(name, root, folder, -1, KINDS_OF_CUTS[0])
+    if (said := _run(name, root, folder, -1, KINDS_OF_CUTS[0])) is not None:
+        _expect(said, name, tally)
     return int((folder / "moments").read_text())
 
 
-def _run(name: str, root: Path, folder: Path, at: int, kind: str) -> int | None:
+def _run(name: str, root: Path, folder: Path, at: int, kind: str) -> Said | None:
+    """Run a command with a cut; return what it said, or None if the cut came."""
     left = folder / "left"
     shutil.rmtree(left, ignore_errors=True)
-    environment = {name: os.environ[name] for name in ("EVERFIT_WORKSPACE", "MLFLOW_TRACKING_URI", "PREFECT_API_URL")}
-    process = forked.Process(target=_recorded_command, args=(name, root, folder, left, at, kind, environment))
-    process.start()
-    process.join(_SECONDS)
-    if process.exitcode is None:
-        process.kill()
-        process.join()
-    return process.exitcode
+    return run_command(_words(name), around=partial(_recorded_flushes, root, folder, left, at, kind))
 
 
-def _recorded_command(
-    name: str, root: Path, folder: Path, left: Path, at: int, kind: str, environment: dict[str, str]
-) -> None:
-    import sys
+def _words(name: str) -> list[str]:
+    """Return the words of a command; TURN is a turn that waits for a person, if there is one."""
+    waiting = _asked(Path(".everfit/ledger.db"), "SELECT id FROM turns WHERE state = 'AwaitingApproval'")
+    return [waiting[0][0] if word == "TURN" and waiting else word for word in _COMMANDS[name]]
 
-    from everfit.deployments.cli.main import main
 
-    settle_in(environment, str(root))
+@contextmanager
+def _recorded_flushes(root: Path, folder: Path, left: Path, at: int, kind: str) -> Iterator[None]:
+    """Record what this process flushes, and cut its power."""
     disk = CommandDisk(root)
     disk.cut(left, at, kind)
 
@@ -217,18 +229,14 @@ def _recorded_command(
 
     os.fsync, os.fdatasync, os.replace = disk.fsync, disk.fdatasync, disk.replaced  # type: ignore[assignment]
     Path.unlink = unlink  # type: ignore[method-assign]
-    with (folder / "said").open("w") as said:
-        os.dup2(said.fileno(), 1)
-        os.dup2(said.fileno(), 2)
-        sys.argv = ["everfit", *_COMMANDS[name]]
-        with suppress(SystemExit):
-            main()
+    yield
     (folder / "moments").write_text(str(disk.points))
 
 
 def _repeat(name: str, root: Path, where: str, tally: Tally) -> None:
-    """Run the command again as people do after a power cut, and a turn after it."""
-    _expect(everfit(_COMMANDS[name]), where, tally)
+    """Run the command again as people do after a power cut."""
+    if "TURN" not in (words := _words(name)):  # of a turn that was declined already nothing is left to do
+        _expect(said_by(words), where, tally)
     _check_named(root, f"{where}, then run again", tally)
     if name in {"first turn", "second turn"}:
         _check_rows(root, where, tally)

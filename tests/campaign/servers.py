@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 from deltalake import DeltaTable
 
+from campaign.commands import said_by
 from campaign.left_behind import Left, read_ledger, read_registry
 from campaign.proxies import Proxy
 from campaign.tally import Tally
@@ -31,6 +32,8 @@ STEPS = (
     ("score", "--since", "2024-03-01", "--until", "2024-04-05"),
     ("labels", "--until", "2024-04-05"),
     ("monitor", "--until", "2024-04-05"),
+    ("forget", "--key", "2024-01-01-7"),
+    ("upkeep", "--until", "2026-01-01"),
 )
 """What a model lives through; each step on what the one before has left."""
 
@@ -206,12 +209,10 @@ def _live(
 
 def _run(servers: Servers, model: str, step: tuple[str, ...]) -> tuple[int, str, str]:
     from support.deliveries import SPEC
-    from support.processes import Commands
 
     path = servers.folder / f"{model}.yaml"
     path.write_text(yaml.safe_dump(SPEC | {"name": model}))
-    (said,) = Commands([step[0], path.name, *step[1:]], environment=os.environ | servers.environment).said(400)
-    return said
+    return said_by([step[0], path.name, *step[1:]], servers.environment)
 
 
 def _left(servers: Servers, model: str) -> Left:

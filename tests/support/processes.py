@@ -3,7 +3,8 @@
 import atexit
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from multiprocessing import context, forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -67,11 +68,23 @@ Said = tuple[int, str, str]
 class Commands:
     """Calls of `everfit` in a process of their own, one after the other."""
 
-    def __init__(self, *commands: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        *commands: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        around: Callable[[], AbstractContextManager[object]] | None = None,
+    ) -> None:
+        """Start them.
+
+        Args:
+            *commands: The words of each, without `everfit`.
+            environment: All variables; by default those of this process.
+            around: Function that returns what the process enters before them; it must be importable.
+        """
         self._said, theirs = forked.Pipe(duplex=False)
         given = dict(os.environ if environment is None else environment)
         lines = [list(map(str, command)) for command in commands]
-        self._process = forked.Process(target=_run, args=(lines, given, str(Path.cwd()), theirs))
+        self._process = forked.Process(target=_run, args=(lines, given, str(Path.cwd()), theirs, around))
         self._process.start()
         theirs.close()
 
@@ -94,10 +107,18 @@ def everfit(*commands: Sequence[str], **variables: str) -> list[Said]:
     return Commands(*commands, environment=os.environ | variables).said()
 
 
-def _run(commands: list[list[str]], environment: dict[str, str], folder: str, told: Connection) -> None:
+def _run(
+    commands: list[list[str]],
+    environment: dict[str, str],
+    folder: str,
+    told: Connection,
+    around: Callable[[], AbstractContextManager[object]] | None,
+) -> None:
     os.environ.clear()
     settle_in(environment, folder)
-    told.send([_call(command) for command in commands])
+    with around() if around is not None else nullcontext():
+        said = [_call(command) for command in commands]
+    told.send(said)
     told.close()
     atexit._run_exitfuncs()  # which a forked process leaves out, and a command does not
     sys.stdout.flush()
