@@ -54,6 +54,7 @@ def entry_of(status: ModelStatus, facts: ModelFacts, series: Series, content: di
         "turns": len(recent),
         "seconds": round(sum(turn.seconds or 0.0 for turn in recent), 1),
         "processor": _sum(recent),
+        "shortfall": None if quality is None else quality.shortfall,
         "half": None if quality is None else quality.half,
         "late_from": None if (late := late_from(facts.looks)) is None else late.isoformat(),
         "limits": content["limits"],
@@ -184,7 +185,6 @@ def _row(name: str, row: dict[str, Any], written: datetime) -> Html:
     age: Child = "-"
     if days is not None:
         age = [tag("span", f"version {row['champion']}"), tag("span", "1 day" if days == 1 else f"{days:,} days")]
-    behind = None if row["value"] is None or row["expected"] is None else row["value"] - row["expected"]
     used = row.get("processor")
     spent = f"in {_time(row['seconds'])}" if used is None else f"by {_time(used)} of processor time"
     turns = f"{row['turns']} {spent}" if row["turns"] else "0"
@@ -193,11 +193,11 @@ def _row(name: str, row: dict[str, Any], written: datetime) -> Html:
     budget = tag("span", f"{left}{held}", class_="quiet small", title=row["limits"]) if left else None
     cells: list[tuple[str, Any, Child]] = [
         ("State", ORDER[row["state"]], chip(row["state"])),
-        ("Live quality", row["value"] if behind is None else behind, quality),
+        ("Live quality", row.get("shortfall"), quality),
         ("Last look", row["looked_at"] or "", _day_and_time(row["looked_at"]) if row["looked_at"] else "none yet"),
-        ("Worst signal", row["reason"] if row["state"] != "fit" else "~", _signal(row)),
+        ("Worst signal", row["reason"] if row["state"] != "fit" else None, _signal(row)),
         ("Waits", len(row["asks"]), [tag("div", ask, class_="clamp", title=ask) for ask in row["asks"][:3]] or "-"),
-        ("Champion", -1 if days is None else days, age),
+        ("Champion", days, age),
         ("Turns in 30 days", row["turns"], [turns, budget]),
     ]
     first = tag("th", anchor(name, f"{quote(name)}/index.html"), scope="row", data_sort=name, data_label="Model")

@@ -57,6 +57,13 @@ class Quality(Record):
         return None if self.low is None else self.value - self.low
 
     @property
+    def shortfall(self) -> float | None:
+        """The difference to the expected value as a share of the one that is no loss; negative if it is better."""
+        if self.expected is None or self.bound is None or self.expected == self.bound:
+            return None
+        return (self.expected - self.value) / (self.expected - self.bound)
+
+    @property
     def figure(self) -> str:
         """The value with its interval, with as many digits as are known."""
         return f"{as_known(self.value, self.half)}{'' if self.half is None else f' ± {as_known(self.half, self.half)}'}"

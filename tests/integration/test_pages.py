@@ -155,6 +155,9 @@ def test_the_page_of_all_says_what_the_ledger_says_and_sorts_and_filters(
     assert names() == sorted(names())
     page.get_by_role("button", name="Model").click()
     assert names() == sorted(names(), reverse=True)
+    page.get_by_role("button", name="Live quality").click()
+    assert set(names()[:2]) == {"cabs", "flights"}  # the furthest behind first, and those without a figure last
+    assert set(names()[-2:]) == {"rents", "parcels"}
     page.get_by_label("Filter").fill("cab")
     assert page.locator("tbody tr:visible").count() == 1
     page.get_by_label("Filter").fill("")

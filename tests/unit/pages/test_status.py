@@ -59,6 +59,9 @@ def test_a_healthy_look_makes_it_fit_with_quality_and_interval(life: Life) -> No
     assert (result.quality.value, result.quality.expected) == (0.74, 0.75)
     assert (result.quality.low, result.quality.high) == pytest.approx((0.74 - 1.96 * 0.012, 0.74 + 1.96 * 0.012))
     assert result.quality.bound == pytest.approx(0.725)
+    assert result.quality.shortfall == pytest.approx(0.4)
+    lower_is_better = result.quality.model_copy(update={"expected": 10.0, "bound": 11.0, "value": 10.5})
+    assert lower_is_better.shortfall == pytest.approx(0.5)
     assert result.quality.summary == "roc_auc 0.740 ± 0.024; 0.750 expected, 0.725 at worst"
 
 
