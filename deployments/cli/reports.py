@@ -27,8 +27,8 @@ def report(
     """Write a period of a model into one file for a review.
 
     It has decisions, approvals, releases, incidents, quality, fairness and risk, each with its row in the ledger.
-    It also has the rows and the ledger's chain, so that `everfit verify-report` verifies it without the ledger. Exit with 1
-    if a row of the ledger was changed beside everfit; the report says which.
+    It also has the rows and the ledger's chain, so that `everfit verify-report` verifies it without the ledger. Exit
+    with 1 if a row of the ledger was changed beside everfit; the report says which.
     """
     settings = Settings()
     from everfit import __version__

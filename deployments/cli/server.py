@@ -137,7 +137,8 @@ def watch(
 ) -> None:
     """Watch MLflow for changes that somebody makes by hand.
 
-    These are a moved alias, and a deleted version, run or experiment. The flow `reconcile` looks for them every 15 minutes too.
+    These are a moved alias, and a deleted version, run or experiment. The flow `reconcile` looks for
+    them every 15 minutes too.
     SIGTERM ends the watch.
     """
     import signal
