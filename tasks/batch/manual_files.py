@@ -5,11 +5,13 @@ They are read like the files of the source, so that equal keys match.
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from glob import has_magic
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from everfit.blocks.errors import DataError, SpecError
+from everfit.blocks.errors import DataError, SourceError, SpecError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ColumnRoles, ModelSpec
 from everfit.tasks.batch.label_classes import classes_in_data, given_labels, of_unknown_class, refuse_other_spelling
@@ -155,6 +157,8 @@ def _without_unknown(
 
 
 def _read(context: Context, path: str, roles: ColumnRoles) -> Iterator[pd.DataFrame]:
+    if "://" not in path and not has_magic(path) and not Path(path).exists():
+        raise SourceError(f"there is no file {path!r}; check its path, which starts at this folder")
     own = context.spec.source
     if isinstance(own, FilesSource):
         source = own.model_copy(update={"path": path, "format": None})

@@ -68,10 +68,11 @@ def load_spec(model: str, *, stored: bool = True) -> "ModelSpec":
         )
     spec = _load_block(model) or given
     if spec is None:
-        near = f"; did you mean '{model}.yaml'?" if Path(f"{model}.yaml").is_file() else ""
+        is_there = Path(f"{model}.yaml").is_file()
+        hint = f"did you mean '{model}.yaml'?" if is_there else "write one by `everfit init`"
         raise SpecError(
             f"there is no model spec {model!r}: not a .yaml file, not in {_FOLDER}, and no ModelSpec block of that "
-            f"name{near}"
+            f"name; {hint}"
         )
     if given is not None and spec.digest() != _as_deployed(given, spec).digest():
         logger.info("spec      the stored block %r counts; it differs from the file of that name", model)

@@ -9,7 +9,7 @@ import pytest
 from support.turns import Loop
 from support.ways_in import LATER, SPEC, UNTIL, context_of, servable_of, table_of, write
 
-from everfit.blocks.errors import DataError
+from everfit.blocks.errors import DataError, SourceError
 from everfit.infra.serving.label_endpoint import read_labels
 from everfit.tasks.batch.label_classes import RenamedClassError, given_labels, refuse_other_spelling
 from everfit.tasks.batch.label_collection import record_source_labels
@@ -97,6 +97,8 @@ def test_words_for_the_classes_0_and_1_are_one_error_too(tmp_path: Path) -> None
 
     with pytest.raises(DataError, match=r"60 of 60 labels are of unknown classes, such as 'no', 'yes'; .* '0', '1'"):
         record_label_file(context_of(loop), str(tmp_path / "told.csv"), origin="file", now=LATER)
+    with pytest.raises(SourceError, match=r"there is no file '.*none\.csv'; check its path"):
+        record_label_file(context_of(loop), str(tmp_path / "none.csv"), origin="file", now=LATER)
     result = record_label_file(context_of(loop), str(tmp_path / "few.csv"), origin="file", now=LATER)
     assert (result.recorded.added, result.aside.count) == (57, 3)
 
