@@ -14,8 +14,9 @@ from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals.assisted_quality import use_labels_well
 from everfit.tasks.monitoring.signals.live_estimate import QualityEstimator, near
 from everfit.tasks.monitoring.signals.live_slices import measure_slices
+from everfit.tasks.monitoring.signals.live_value import business_value
 from everfit.tasks.monitoring.signals.maturity import coverage
-from everfit.tasks.monitoring.signals.quality import business_value, realised
+from everfit.tasks.monitoring.signals.quality import realised
 from everfit.tasks.monitoring.signals.renamed_class import named_classes, renamed_class
 from everfit.tasks.monitoring.triage_history import JudgedWindow
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions

@@ -5,8 +5,9 @@ import numpy.typing as npt
 import pytest
 
 from everfit.blocks.errors import DataError
+from everfit.tasks.monitoring.signals.live_value import business_value
 from everfit.tasks.monitoring.signals.maturity import coverage
-from everfit.tasks.monitoring.signals.quality import business_value, by_slice, chance, realised, time_spread
+from everfit.tasks.monitoring.signals.quality import by_slice, chance, realised, time_spread
 from everfit.tasks.statistics.metrics import metric
 
 Floats = npt.NDArray[np.float64]

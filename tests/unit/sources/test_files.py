@@ -13,12 +13,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.source_files import ALL, CSV, ROLES, read, written
+from support.source_files import CSV, ROLES, read, written
 
 from everfit.blocks.errors import SourceError
-from everfit.blocks.sources import FilesSource, SqlSource
+from everfit.blocks.sources import SqlSource
 from everfit.tasks.core.records import Window
-from everfit.tasks.sources import FileStates, csv_files, read_source
+from everfit.tasks.sources import csv_files, read_source
 from everfit.tasks.sources.encoding import HEAD
 
 
@@ -271,49 +271,6 @@ def test_digits_that_a_number_does_not_give_back_are_text(
     path = written(tmp_path, "\n".join(["id,at,text,code,y", *rows, ""]))
 
     assert read(path)["code"].tolist() == expected
-
-
-@pytest.mark.parametrize("form", ["csv", "parquet", "jsonl"])
-def test_names_that_begin_with_an_underscore_are_taken_under_another_name(tmp_path: Path, form: str):
-    frame = pd.DataFrame(
-        {"_id": [1, 2], "id": [3, 4], "at": ["2024-01-01"] * 2, "_amount": [1.5, 2.5], "_faults": ["", "x"]}
-    )
-    frame["y"] = 1
-    path = tmp_path / f"a.{form}"
-    match form:
-        case "csv":
-            frame.to_csv(path, index=False)
-        case "parquet":
-            frame.to_parquet(path, index=False)
-        case _:
-            frame.to_json(path, orient="records", lines=True)
-
-    taken = read(path)
-
-    assert list(taken) == ["id_2", "id", "at", "amount", "faults", "y"]
-    assert taken["amount"].tolist() == [1.5, 2.5]
-
-
-def test_names_that_a_csv_file_has_twice_are_renamed_and_told(tmp_path: Path):
-    path, states = written(tmp_path, "id,id,at,id_2,id,_id,y\n1,2,2024-01-01,3,4,5,1\n"), FileStates()
-
-    (piece,) = read_source(FilesSource(path=str(path)), ROLES, ALL, states)
-    taken = piece.frame
-
-    assert list(taken) == ["id", "id_3", "at", "id_2", "id_4", "id_5", "y"]
-    assert taken.loc[0, ["id", "id_3", "id_2", "id_4", "id_5"]].tolist() == [1, 2, 3, 4, 5]
-    assert states.remarks() == [
-        "the column 'id' comes again, and is read as 'id_3'",
-        "the column 'id' comes again, and is read as 'id_4'",
-        "the column '_id' is read as 'id_5'",
-    ]
-
-
-def test_names_that_differ_by_case_alone_are_one_clear_error(tmp_path: Path):
-    path = written(tmp_path, "ID,id,at,y\n1,2,2024-01-01,1\n")
-
-    with pytest.raises(SourceError, match="has the columns 'ID' and 'id', which differ by case alone"):
-        read(path)
 
 
 def test_uuids_are_texts(tmp_path: Path):
