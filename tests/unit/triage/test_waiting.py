@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from support.triage import attempt, decide, signals
-from support.triage_turns import WAITS
+from support.triage_reasons import WAITS
 
 from everfit.tasks.triage.admission import TurnRequest, admit
 from everfit.tasks.triage.case import TriagePolicy
