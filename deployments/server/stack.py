@@ -177,6 +177,10 @@ def _environment(settings: Settings, folder: Path, stores: Databases, urls: dict
         "EVERFIT_PAGES_URL": settings.pages_url or urls["pages"],
         # On disk, since a run that dies together with the server would otherwise hold its slot for ever.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        # By default a server deletes old events, and keeps all runs for ever; so it deletes those of 90 days ago too.
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": os.environ.get(
+            "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED", "events,flow_runs"
+        ),
         "PREFECT_SERVER_UI_API_URL": f"{urls['prefect']}/api",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "everfit",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
