@@ -104,7 +104,7 @@ def _commands(content: Any) -> Iterator[list[str]]:
 def test_every_call_of_everfit_is_one_that_it_understands(words: list[str]) -> None:
     known = everfit().commands
     assert words[1] in known
-    options = {option for parameter in known[words[1]].params for option in parameter.opts}
+    options = {option for one in known[words[1]].params for option in (*one.opts, *one.secondary_opts)}
     assert {word.split("=")[0] for word in words[2:] if word.startswith("--")} <= options
 
 
