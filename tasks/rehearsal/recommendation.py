@@ -109,7 +109,7 @@ def verdicts_of_pairs(found: Sequence[Standing], scale: Scale) -> tuple[str, ...
         gain = standing.against_spec
         if gain is None or standing.kind == "bound":
             continue
-        if gain.low == gain.mean == gain.high == 0:
+        if gain.mean == 0 and not gain.low and not gain.high:  # few windows have no interval
             sentences.append(f"{standing.policy}: the same as the spec as it is.")
             continue
         if gain.low is None:

@@ -186,6 +186,11 @@ def test_what_differs_by_rounding_alone_is_the_same() -> None:
     other = spec.model_copy(update={"policy": "p", "kind": "patch", "quality": tuple(rounded)})
     (same,) = verdicts_of_pairs(standings([spec, other], AUC), AUC)
     assert same == "p: the same as the spec as it is."
+    few = [
+        play.model_copy(update={"quality": spec.quality[:2], "policy": name})
+        for play, name in ((spec, "spec"), (other, "p"))
+    ]
+    assert verdicts_of_pairs(standings(few, AUC), AUC) == (same,)
 
 
 def test_pairs_are_said_in_words() -> None:
