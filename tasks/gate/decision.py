@@ -110,8 +110,9 @@ def _reasons(evidence: Evidence, verdict: Verdict, failed: list[Check], approval
         kept = f"Kept champion {champion}" if champion is not None else "Released nothing, so there is no champion yet"
         if evidence.replaces is not None:
             kept = f"Kept champion {evidence.replaces} (which can't be loaded)"
-        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-        return (f"{kept}: {failed[0].reason}{more}", *(check.reason for check in failed[1:]), *_remedies(evidence))
+        more = len(failed) - 1
+        others = "" if not more else f" (and {more} more reason{'s' if more > 1 else ''})"
+        return (f"{kept}: {failed[0].reason}{others}", *(check.reason for check in failed[1:]), *_remedies(evidence))
     name = "the challenger" if evidence.challenger_version is None else f"challenger {evidence.challenger_version}"
     place = "as the first champion" if champion is None else f"over champion {champion}"
     if evidence.replaces is not None:

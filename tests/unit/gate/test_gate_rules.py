@@ -106,7 +106,7 @@ def test_the_person_on_call_reads_why() -> None:
     )
     two = decide(measured(comparison=None, expectations_passed=False), GatePolicy())
     assert two.reasons == (
-        "Kept champion 3: the data does not meet its expectations (and 1 more)",
+        "Kept champion 3: the data does not meet its expectations (and 1 more reason)",
         "how the challenger compares with champion 3 was not measured; unknown evidence does not pass",
     )
 
