@@ -25,8 +25,14 @@ def first_cycle(imports: dict[str, set[str]]) -> list[str]:
 
 
 def imports_of_everfit() -> dict[str, set[str]]:
-    """Return the modules that each module of everfit imports, by whichever kind of import."""
+    """Return the modules that each module of everfit imports, by whichever kind of import.
+
+    Raises:
+        RuntimeError: Only the top of the package is found, as where the mapping of its folders hides the others.
+    """
     graph = grimp.build_graph("everfit", cache_dir=None)
+    if "everfit.tasks.data.ingest" not in graph.modules:
+        raise RuntimeError("the folders of everfit are not found; set PYTHONPATH=build/types:tests")
     return {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
 
 

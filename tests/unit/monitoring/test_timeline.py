@@ -7,7 +7,7 @@ from support.triage import quality, signals
 
 from everfit.blocks.settings import Settings
 from everfit.tasks.monitoring.timeline import log_timeline, timeline_numbers
-from everfit.tasks.triage import triage
+from everfit.tasks.triage import VERDICTS, triage
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.history import History
 
@@ -17,11 +17,12 @@ START = datetime(2024, 3, 1, tzinfo=UTC)
 def test_a_look_adds_quality_what_was_expected_drift_rows_and_the_verdict() -> None:
     seen = signals(quality=quality(value=0.72))
 
-    numbers = timeline_numbers(seen, triage(seen, History(), TriagePolicy()))
+    decision = triage(seen, History(), TriagePolicy())
+    numbers = timeline_numbers(seen, decision)
 
     assert (numbers["quality.value"], numbers["data.rows"], numbers["drift.share"]) == (0.72, 2_100, 0.0)
     assert numbers["quality.expected"] == numbers["quality.value"] + numbers["quality.loss"]
-    assert numbers["verdict"] in {0, 1}
+    assert list(VERDICTS)[int(numbers["verdict"])] == decision.verdict == "watch"
 
 
 def test_each_look_is_a_point_of_the_same_run_and_once_only(mlflow_uri: str) -> None:
