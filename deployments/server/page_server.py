@@ -2,15 +2,20 @@
 
 import base64
 import hmac
+import logging
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 from everfit.blocks.errors import DeploymentError, WorkspaceError
 from everfit.tasks.core.hosts import is_loopback
+from everfit.tasks.pages.overview_page import overview_page
 from everfit.tasks.pages.writing import FOLDER
 from everfit.tasks.storage.workspace import Workspace
+
+logger = logging.getLogger("everfit.pages")
 
 _TYPES = {"html": "text/html; charset=utf-8", "json": "application/json"}
 _PAGE = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9_-]*/)*[a-z0-9][A-Za-z0-9_-]*\.(html|json)")
@@ -21,6 +26,8 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+_MISSING = (404, "text/plain", b"there is no such page\n")
+_UNREADABLE = (503, "text/plain", b"the pages can't be read from the workspace; the log says why\n")
 _LOGIN = {"WWW-Authenticate": 'Basic realm="everfit"'}
 
 
@@ -42,20 +49,28 @@ def page_server(workspace: Workspace, host: str, port: int, login: str | None = 
             "or serve them at 127.0.0.1"
         )
 
-    def find(path: str) -> tuple[str, bytes] | None:
+    def find(path: str) -> tuple[int, str, bytes]:
         name = unquote(urlsplit(path).path).lstrip("/")
         name = f"{name}index.html" if not name or name.endswith("/") else name
         if (fits := _PAGE.fullmatch(name)) is None:
-            return None
+            return _MISSING
         try:
-            return _TYPES[fits[1]], workspace.read(workspace.file(FOLDER, *name.split("/")))
-        except (WorkspaceError, OSError):
-            return None
+            return 200, _TYPES[fits[1]], workspace.read(workspace.file(FOLDER, *name.split("/")))
+        except (WorkspaceError, NotADirectoryError):
+            return (200, _TYPES["html"], _no_models()) if name == "index.html" else _MISSING
+        except Exception as error:  # noqa: BLE001 - whatever the store raises while it is away or refuses
+            logger.error("the pages can't be read from the workspace: %s", error)
+            return _UNREADABLE
 
     return ThreadingHTTPServer((host, port), _handler(find, login))
 
 
-def _handler(find: Callable[[str], tuple[str, bytes] | None], login: str | None) -> type[BaseHTTPRequestHandler]:
+def _no_models() -> bytes:
+    """Return the page of all models before the first flow has written it."""
+    return overview_page({"written_at": datetime.now(UTC).isoformat(), "models": {}}).encode()
+
+
+def _handler(find: Callable[[str], tuple[int, str, bytes]], login: str | None) -> type[BaseHTTPRequestHandler]:
     wanted = None if login is None else f"Basic {base64.b64encode(login.encode()).decode()}"
 
     class Handler(BaseHTTPRequestHandler):
@@ -73,10 +88,8 @@ def _handler(find: Callable[[str], tuple[str, bytes] | None], login: str | None)
             given = self.headers.get("Authorization", "")
             if wanted is not None and not hmac.compare_digest(given.encode(), wanted.encode()):
                 self._send(401, "text/plain", b"a login is needed\n", whole, _LOGIN)
-            elif (found := find(self.path)) is None:
-                self._send(404, "text/plain", b"there is no such page\n", whole, {})
             else:
-                self._send(200, *found, whole, {})
+                self._send(*find(self.path), whole, {})
 
         def _send(self, status: int, kind: str, content: bytes, whole: bool, more: dict[str, str]) -> None:
             self.send_response(status)

@@ -143,7 +143,7 @@ def shipped_note(models: Sequence[str], served: Sequence[str]) -> str:
 
 def _exports(settings: Settings, environment: dict[str, str], stores: Databases) -> tuple[str, ...]:
     """Return the environment variables of a shell that uses the stack, without passwords."""
-    names = ["PREFECT_API_URL", "MLFLOW_TRACKING_URI", "EVERFIT_WORKSPACE"]
+    names = ["PREFECT_API_URL", "MLFLOW_TRACKING_URI", "EVERFIT_WORKSPACE", "EVERFIT_PAGES_URL"]
     exports = [f"{name}={environment[name]}" for name in names]
     if stores.ledger is not None:
         exports.append(f"EVERFIT_LEDGER_URL='{to_fill_in(stores.ledger)}'")

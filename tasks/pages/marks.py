@@ -61,7 +61,9 @@ def _marks(facts: ModelFacts) -> Iterator[Mark]:
     for reign in facts.reigns:
         entry = reign.release
         kind = {"promotion": "release", "rollback": "rollback"}.get(entry.kind, "outside")
-        title = f"version {entry.version} became the champion, by {entry.actor or 'everfit'}"
+        again = " again" if kind == "rollback" else ""
+        again += f", in place of version {entry.previous_version}" if again and entry.previous_version else ""
+        title = f"version {entry.version} became the champion{again}, by {entry.actor or 'everfit'}"
         source = f"releases/{entry.model}/{entry.seq}"
         yield Mark(at=reign.since, kind=kind, title=title, text=entry.reason, source=source)
     for decision in facts.decisions:

@@ -8,6 +8,7 @@ from everfit.tasks.core.records import Record
 from everfit.tasks.ledger import Decision, Incident
 from everfit.tasks.pages.facts import Reign
 from everfit.tasks.pages.looks import LookSummary
+from everfit.tasks.release.approval import APPROVAL_SUBJECT
 
 KINDS_OF_TROUBLE = (
     "a rollback, a loss of quality that counts, a limit of fairness or calibration that is surely exceeded, drift in "
@@ -57,13 +58,14 @@ def risk_of(
         end: The end of its time, or the present.
         level: The level of risk that its gate recorded.
         looks: Looks of the model.
-        incidents: Incidents of the model.
+        incidents: Incidents of the model; a challenger that waits for approval is no trouble of the champion.
         after: The champion that followed.
     """
     within = [look for look in looks if reign.since <= look.until <= end and look.champion in {None, reign.version}]
     happened = [] if after is None or after.release.kind != "rollback" else [_rolled_back(after)]
     happened += _found(within)
-    opened = sum(reign.since <= incident.opened_at < end for incident in incidents)
+    troubles = (incident for incident in incidents if not incident.subject.startswith(APPROVAL_SUBJECT))
+    opened = sum(reign.since <= incident.opened_at < end for incident in troubles)
     happened += [] if not opened else ["an incident" if opened == 1 else f"{opened:,} incidents"]
     return Risk(before=level, happened=tuple(happened))
 

@@ -58,6 +58,24 @@ def test_pages_are_served_and_nothing_else(workspace: Workspace) -> None:
         assert client.post("/", content=b"x").status_code == 501
 
 
+def test_before_the_first_flow_the_page_says_what_comes_next(tmp_path: Path) -> None:
+    with served(Workspace(str(tmp_path))) as client:
+        page = client.get("/")
+        assert (page.status_code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+        assert "everfit train" in page.text
+        assert client.get("/flights/index.html").status_code == 404
+
+
+def test_a_workspace_out_of_reach_is_no_missing_page(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Workspace, __: str) -> bytes:
+        raise PermissionError("access denied")
+
+    monkeypatch.setattr(Workspace, "read", refuse)
+    with served(workspace) as client:
+        answer = client.get("/")
+    assert (answer.status_code, "denied" in answer.text) == (503, False)
+
+
 def test_a_login_is_asked_for_where_one_is_set(workspace: Workspace) -> None:
     with served(workspace, "ann:secret") as client:
         refused = client.get("/")

@@ -98,6 +98,7 @@ def test_risk_goes_up_with_what_happened(ledger: Ledger) -> None:
     content = report(ledger)
     assert risk_rows(period_of(content), content)[0][2:] == ["low", "no trouble", "low"]
 
+    life.incident(SPRING + DAY, subject="approval turn-2")  # a challenger that waits is no trouble of the champion
     life.incident(SPRING + 2 * DAY)
     life.release(2, SPRING + 4 * DAY, life.turn(SPRING + 4 * DAY))
     life.release(1, SPRING + 5 * DAY, kind="rollback", reason="worse")

@@ -170,6 +170,15 @@ def test_an_empty_page_says_what_comes_next(ledger: Ledger, workspace: Workspace
     assert expected[what] in shown
 
 
+def test_the_mark_of_a_rollback_says_what_was_replaced(ledger: Ledger, workspace: Workspace) -> None:
+    life = lived(ledger, 3)
+    life.release(1, SPRING + 2 * DAY, kind="rollback", actor="ann", reason="worse", previous_version=2)
+    write_model(ledger, workspace, "flights")
+
+    (mark,) = (mark for mark in data(workspace)["marks"] if mark["kind"] == "rollback")
+    assert mark["title"] == "version 1 became the champion again, in place of version 2, by ann"
+
+
 def test_nothing_of_data_or_people_is_markup(ledger: Ledger, workspace: Workspace) -> None:
     life = lived(ledger, 3)
     life.turn(SPRING + DAY, "ChampionKept", EVIL, trigger_reason=EVIL)
