@@ -18,6 +18,10 @@ _LIMIT_ADVICE = (
     "Find out why. If the limit stays exceeded, `when_broken` of monitoring.fairness or monitoring.calibration says "
     "what follows: it is watched, a person is needed, or the model is retrained."
 )
+_LIMIT_RETRAINS = (
+    "This look starts a retraining; the model's page and history show how it ends. Find out why the limit is "
+    "exceeded: where retraining doesn't help, a person is needed."
+)
 _LIMIT_COMMAND = "everfit history {model}"
 
 
@@ -47,7 +51,8 @@ def window_alert(
     if severity is None:
         if not exceeded:
             return None
-        severity, what, advice, command = "warning", _LIMIT, _LIMIT_ADVICE, _LIMIT_COMMAND
+        severity, what, command = "warning", _LIMIT, _LIMIT_COMMAND
+        advice = _LIMIT_RETRAINS if decision.verdict == "retrain" else _LIMIT_ADVICE
         signature, why = f"limit {sorted(figure.name for figure in exceeded)}", _first(exceeded, decision.reasons)
     values = [_value(before) for before in earlier if before.window.until < decision.window.until]
     chart = tuple(value for value in (*values, _value(signals)) if value is not None)[-_WINDOWS:]

@@ -53,7 +53,8 @@ STATES: dict[ModelState, StateDeclaration] = {
     "late": StateDeclaration(
         label="not looked at lately",
         tone="care",
-        meaning="the last look is more than three times as old as the usual time between two looks",
+        meaning="the last look is more than three times as old as the usual time between two looks; of a model with "
+        "few looks, more than a month old",
     ),
     "watched": StateDeclaration(
         label="watched", tone="care", meaning="the last look found something unusual, but no loss that counts"

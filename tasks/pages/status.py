@@ -27,6 +27,8 @@ _FEWEST, _RECENT = 4, 20
 """The looks that tell how far looks are apart: at least, and at most the newest."""
 _LATE, _LEAST = 3, timedelta(minutes=10)
 """The next look is late after this many times the usual gap between looks, which counts as at least the second."""
+_ASSUMED = timedelta(days=10)
+"""The time between two looks where there are too few to say it."""
 _ACTIVE = (RUNNING, AWAITING_APPROVAL, ON_TRIAL)
 
 
@@ -213,16 +215,19 @@ def turn_in_words(turn: Turn) -> str:
 
 
 def late_from(looks: Sequence[LookSummary]) -> datetime | None:
-    """Return the moment from which the next look is late; None if there are too few to say how far they are apart.
+    """Return the moment from which the next look is late; None before the first look.
 
-    By the time of the windows or by the clock, whichever is longer: history that is lived through again has months
-    between its windows and seconds between its looks.
+    Few looks don't say how far they are apart, so ten days are assumed. More of them do, by the time of the windows or
+    by the clock, whichever is longer: history that is lived through again has months between its windows and seconds
+    between its looks.
 
     Args:
         looks: The newest looks, oldest first.
     """
-    if len(looks) < _FEWEST:
+    if not looks:
         return None
+    if len(looks) < _FEWEST:
+        return max(looks[-1].until, looks[-1].at) + _LATE * _ASSUMED
     pairs = list(pairwise(looks[-_RECENT:]))
     windows = median_low(later.until - earlier.until for earlier, later in pairs)
     clock = median_low(abs(later.at - earlier.at) for earlier, later in pairs)

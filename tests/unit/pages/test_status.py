@@ -155,6 +155,13 @@ def test_a_model_whose_looks_have_stopped_is_late(life: Life, days: float, expec
     assert state(life, days=days).state == expected
 
 
+@pytest.mark.parametrize(("days", "expected"), [(30.9, "fit"), (31.1, "late")])
+def test_a_model_that_was_looked_at_once_is_late_after_a_month(life: Life, days: float, expected: str) -> None:
+    life.look(SPRING + DAY, measured(0.75))
+
+    assert state(life, days=days).state == expected
+
+
 def test_history_that_was_lived_through_in_minutes_is_not_late(life: Life) -> None:
     for month in range(1, 5):
         row = life.look_row(SPRING + 30 * month * DAY, measured(0.75))
