@@ -86,10 +86,10 @@ def notify(window: MonitoredWindow, signals: Signals, decision: TriageDecision, 
     text = monitoring_report.window_page(signals, decision, run, has_report=has_report)
     if months := kept_worth(monitored.context.ledger, name):
         text += monitoring_report.worth_text(months)
-    text += model_link(monitored.context.settings, name)
-    leave_page(f"{name}-monitoring", text, f"{decision.verdict}: {decision.reasons[0]}")
+    link = model_link(monitored.context.settings, name)
+    leave_page(f"{name}-monitoring", text + link, f"{decision.verdict}: {decision.reasons[0]}")
     if signals.drift.measured and window.column_drift.columns:
-        leave_table(f"{name}-drift", monitoring_report.drift_rows(window.column_drift))
+        leave_table(f"{name}-drift", monitoring_report.drift_rows(window.column_drift), link=link)
     _tell_people(monitored, signals, decision, run_id, has_report=has_report)
     if not is_new:
         return

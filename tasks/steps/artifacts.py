@@ -27,19 +27,21 @@ def leave_page(key: str, page: str, description: str = "") -> Any:
     return create_markdown_artifact(page, key=key, description=markdown_text(description) or None)
 
 
-def leave_table(key: str, rows: Sequence[Mapping[str, Any]], description: str = "") -> Any:
+def leave_table(key: str, rows: Sequence[Mapping[str, Any]], description: str = "", link: str = "") -> Any:
     """Leave a table as an artifact; its names and cells are shown without markup.
 
     Args:
         key: Key of the artifact.
         rows: The rows, by column.
         description: One line of plain text, which Prefect shows as Markdown.
+        link: A link in Markdown, which follows the description.
 
     Returns:
         The artifact's id.
     """
     shown = [page_text(dict(row)) for row in rows]
-    return create_table_artifact(shown, key=key, description=markdown_text(description) or None)
+    described = f"{markdown_text(description)} {link.strip()}".strip()
+    return create_table_artifact(shown, key=key, description=described or None)
 
 
 def leave_turn(context: Context, turn: Turn) -> Any:

@@ -15,6 +15,7 @@ from everfit.tasks.core.final_states import ended
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.monitoring.kept_worth import kept_worth
 from everfit.tasks.monitoring.worth import worth_heads, worth_rows
+from everfit.tasks.registry.mlflow_links import model_link
 from everfit.tasks.registry.tracking import turn_run
 from everfit.tasks.rehearsal.outcome import Rehearsal, assemble
 from everfit.tasks.rehearsal.page import rehearsal_page, rehearsal_text
@@ -145,7 +146,8 @@ def publish_rehearsal(context: Context, outcome: Rehearsal, folder: str | None) 
     page.write_text(rehearsal_page(outcome), encoding="utf-8")
     (place / RESULT).write_text(outcome.model_dump_json(indent=1), encoding="utf-8")
     _track(context, outcome, place)
-    leave_page(f"{outcome.model}-rehearsal", rehearsal_text(outcome), outcome.recommendation.reasons[0])
+    text = rehearsal_text(outcome) + model_link(context.settings, outcome.model)
+    leave_page(f"{outcome.model}-rehearsal", text, outcome.recommendation.reasons[0])
     return page
 
 

@@ -8,6 +8,7 @@ from prefect.states import Completed
 
 from everfit.tasks.core.event_names import RELEASE_PROMOTED, TURN_FINISHED
 from everfit.tasks.core.events import emit
+from everfit.tasks.registry.mlflow_links import model_link
 from everfit.tasks.release.traffic import trials
 from everfit.tasks.release.traffic.trial_page import trial_page
 from everfit.tasks.release.traffic.trials import TrialResult
@@ -36,7 +37,8 @@ def advance_trial(context: Context, until: datetime) -> TrialResult | None:
         announce_trial(context, result)
         content = trials.trial_json(result)
         ended = content["verdict"] or content["state"]
-        leave_page(f"{context.spec.name}-trial", trial_page(content), f"{ended}: {content['reasons'][0]}")
+        page = trial_page(content) + model_link(context.settings, context.spec.name)
+        leave_page(f"{context.spec.name}-trial", page, f"{ended}: {content['reasons'][0]}")
     return result
 
 

@@ -4,6 +4,7 @@ from everfit.tasks.data.staged_batch import Batch
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.data.validation_page import table_rows, validation_html
 from everfit.tasks.registry import tracking
+from everfit.tasks.registry.mlflow_links import model_link
 from everfit.tasks.steps.artifacts import leave_table
 from everfit.tasks.turns.context import Context
 
@@ -18,5 +19,8 @@ def show(context: Context, batch: Batch, validation: Validation) -> None:
     client.log_dict(run_id, validation.model_dump(mode="json"), "validation.json")
     ended = "passed" if validation.passed else "refused"
     leave_table(
-        f"{spec.name}-validation", table_rows(validation), f"{ended}: {batch.turn_id}, {validation.rows:,} rows"
+        f"{spec.name}-validation",
+        table_rows(validation),
+        f"{ended}: {batch.turn_id}, {validation.rows:,} rows",
+        model_link(context.settings, spec.name),
     )

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from everfit.tasks.monitoring.kept_worth import kept_worth
 from everfit.tasks.monitoring.worth import WORTH, MonthWorth, worth_heads, worth_rows, worth_summary
 from everfit.tasks.monitoring.worth_measuring import WorthMeter
+from everfit.tasks.registry.mlflow_links import model_link
 from everfit.tasks.steps.artifacts import leave_table
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.turns.context import Context
@@ -53,5 +54,5 @@ def note_worth(context: Context, until: datetime) -> tuple[MonthWorth, ...]:
         name, months = context.spec.name, kept_worth(context.ledger, context.spec.name)
         heads = worth_heads(months)
         rows = [dict(zip(heads, row, strict=True)) for row in worth_rows(months)]
-        leave_table(f"{name}-worth", rows, worth_summary(months))
+        leave_table(f"{name}-worth", rows, worth_summary(months), model_link(context.settings, name))
     return tuple(found)

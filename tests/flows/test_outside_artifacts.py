@@ -39,6 +39,23 @@ def test_a_table_and_a_description_hold_no_markup() -> None:
     assert "[script]alert(1)[/script]" in table
 
 
+@pytest.mark.usefixtures("prefect_server")
+def test_a_link_follows_the_description_of_a_table() -> None:
+    @flow
+    def leaving() -> None:
+        leave_table("linked-table", [{"a": 1}], "passed", "\n\n[The page of m](https://pages.example/m/)")
+        leave_table("linked-only", [{"a": 1}], link="\n\n[The page of m](https://pages.example/m/)")
+
+    leaving()
+
+    with get_client(sync_client=True) as client:
+        found = {one.key: one.description for one in client.read_artifacts() if str(one.key).startswith("linked-")}
+    assert found == {
+        "linked-table": "passed [The page of m](https://pages.example/m/)",
+        "linked-only": "[The page of m](https://pages.example/m/)",
+    }
+
+
 def test_every_artifact_is_left_by_the_functions_that_escape() -> None:
     root = Path(__file__).parents[2]
     creating = {"create_markdown_artifact", "create_table_artifact", "create_link_artifact", "create_image_artifact"}
