@@ -63,8 +63,8 @@ def test_no_silence_is_longer_than_the_pause_whenever_the_last_line_came() -> No
     said: list[float] = []
     over = threading.Event()
 
-    with still_running.reporting(lambda _: said.append(time.monotonic()), quiet=0.5):
-        over.wait(0.3)
+    with still_running.reporting(lambda _: said.append(time.monotonic()), quiet=2):
+        over.wait(1.2)
         still_running.note_line()
         spoke = time.monotonic()
         for _ in range(100):
@@ -72,7 +72,7 @@ def test_no_silence_is_longer_than_the_pause_whenever_the_last_line_came() -> No
             if said:
                 break
 
-    assert 0.45 < said[0] - spoke < 0.7
+    assert 1.95 < said[0] - spoke < 2.7  # a pause later, and not at the end of the next pause, which is 2.8 s later
 
 
 def test_a_whole_command_leaves_the_word_to_the_step_that_runs() -> None:
@@ -80,10 +80,13 @@ def test_a_whole_command_leaves_the_word_to_the_step_that_runs() -> None:
     inner: list[str] = []
     over = threading.Event()
 
-    with still_running.reporting(outer.append, quiet=0.05, outermost=True):
-        with still_running.reporting(inner.append, quiet=0.05):
-            over.wait(0.3)
-        assert (bool(inner), outer) == (True, [])
+    with still_running.reporting(outer.append, quiet=0.5, outermost=True):
+        with still_running.reporting(inner.append, quiet=1):
+            for _ in range(100):
+                over.wait(0.05)
+                if inner:
+                    break
+            assert (bool(inner), outer) == (True, [])  # though the command would have spoken first
         for _ in range(100):
             over.wait(0.05)
             if outer:
