@@ -69,6 +69,7 @@ def test_a_week_that_is_looked_at_after_a_newer_one_gets_its_labels(context: Con
     assert take(context, 1) == known(1)
 
 
+@pytest.mark.slow
 def test_a_week_of_which_some_labels_are_known_gets_the_others_too(context: Context) -> None:
     first = rows(1)
     for number, frame in ((0, rows(0)), (1, first[100:]), (2, rows(2))):

@@ -111,6 +111,7 @@ def paid_or_late(folder: Path, **changes: Any) -> tuple[Loop, pd.DataFrame]:
     return loop, rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multiclass"])
 def test_labels_of_the_source_of_a_renamed_class_are_one_error(tmp_path: Path, task: str) -> None:
     """Given a source that shouts, when its labels are collected, then the old spelling alone is recorded."""

@@ -28,6 +28,7 @@ def test_a_first_champion_has_the_holdout_of_the_spec(tmp_path: Path) -> None:
     assert split.chosen_from is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("days", [3, 10, 30])
 def test_later_the_newer_two_thirds_of_what_the_champion_has_not_seen_are_held_out(tmp_path: Path, days: int) -> None:
     """Given a release some days ago, however few, then every row since is learned from or judged on."""

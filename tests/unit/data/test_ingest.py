@@ -13,6 +13,7 @@ from everfit.blocks.errors import DataError, SourceError
 FEBRUARY, MARCH, APRIL = (datetime(2024, month, 1, tzinfo=UTC) for month in (2, 3, 4))
 
 
+@pytest.mark.slow
 def test_a_file_that_grows_gives_its_new_rows_once(loop: Loop):
     loop.write("sales.csv", sales(500))
     first, _ = loop.turn(FEBRUARY)
@@ -26,6 +27,7 @@ def test_a_file_that_grows_gives_its_new_rows_once(loop: Loop):
     assert list(loop.dataset()["id"]) == list(range(1000))
 
 
+@pytest.mark.slow
 def test_rows_after_until_wait_for_a_later_turn(loop: Loop):
     loop.write("sales.parquet", sales(24 * 60))
 
@@ -88,6 +90,7 @@ def test_equal_rows_are_one_and_rows_that_contradict_each_other_go_to_quarantine
     assert loop.quarantine()["_reasons"].str.contains("the key names one row").all()
 
 
+@pytest.mark.slow
 def test_of_two_files_the_later_one_counts_together_or_one_by_one(tmp_path: Path):
     together, apart = Loop(tmp_path / "together"), Loop(tmp_path / "apart")
     old, new = sales(50), sales(50).assign(y=3.5)
@@ -127,6 +130,7 @@ def test_bad_rows_are_quarantined_once(loop: Loop):
     ]
 
 
+@pytest.mark.slow
 def test_what_needs_whole_columns_is_asked_of_all_parts_and_blames_the_right_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -192,6 +196,7 @@ def test_a_row_that_was_mended_in_the_source_settles_the_bad_one(loop: Loop):
     assert loop.quarantine()["_resolution"].tolist() == ["accepted"]
 
 
+@pytest.mark.slow
 def test_a_column_that_is_missing_or_retyped_fails_the_batch_by_name(loop: Loop):
     loop.write("a.csv", sales(100))
     loop.turn(FEBRUARY)
@@ -210,6 +215,7 @@ def test_a_column_that_is_missing_or_retyped_fails_the_batch_by_name(loop: Loop)
     assert loop.count("dataset") == 100
 
 
+@pytest.mark.slow
 def test_a_column_that_is_gone_for_good_comes_in_by_the_way_that_the_refusal_names(tmp_path: Path):
     columns = {"key": ["id"], "event_time": "at", "target": "y", "features": ["price", "shop"]}
     loop = Loop(tmp_path, columns=columns)

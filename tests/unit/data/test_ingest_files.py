@@ -45,6 +45,7 @@ def test_what_is_passed_over_or_renamed_is_noted(loop: Loop):
     assert any("march.xlsx' looks like data" in note for note in batch.notes)
 
 
+@pytest.mark.slow
 def test_broken_lines_go_to_quarantine_each_with_its_reason_and_once(loop: Loop):
     # Given two lines of too many values, alike but for their place, and one of too few,
     lines = sales(200).to_csv(index=False).splitlines()

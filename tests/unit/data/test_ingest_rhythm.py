@@ -52,6 +52,7 @@ def test_half_a_monday_is_reported_or_refused(tmp_path: Path, policy: str) -> No
     assert "were expected from 8 Mondays" in reasons[0]
 
 
+@pytest.mark.slow
 def test_a_first_batch_is_judged_by_its_own_beginning(tmp_path: Path) -> None:
     loop = Loop(tmp_path)
     wednesday = FIRST + timedelta(weeks=7, days=2)

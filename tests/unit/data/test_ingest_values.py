@@ -214,6 +214,7 @@ def test_a_range_far_from_zero_holds_on_the_rows_it_was_made_from(loop: Loop):
     assert validation.passed, validation.reasons
 
 
+@pytest.mark.slow
 def test_an_ignored_column_is_not_asked_about(loop: Loop):
     rows = sales(300)
     rows["old"] = [float(number % 3) for number in range(300)]

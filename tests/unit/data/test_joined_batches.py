@@ -132,6 +132,7 @@ def test_any_kind_of_source_can_be_joined(tmp_path: Path):
     assert rates_at(loop) == {"north": [1.0, 2.0, 2.0], "south": [None, None, 4.0]}
 
 
+@pytest.mark.slow
 def test_a_joined_value_of_another_kind_puts_its_rows_aside(tmp_path: Path):
     loop = Loop(tmp_path, source=joins(tmp_path, available_at=None), expectations={"max_bad_share": 0.5})
     prices(tmp_path)

@@ -45,6 +45,7 @@ def test_rows_lie_by_reason_with_samples_and_where_they_came_from(loop: Loop):
     assert loop.quarantine()["_source"].str.endswith("sales.csv").all()
 
 
+@pytest.mark.slow
 def test_what_is_listed_for_a_reason_is_what_is_settled_for_it(tmp_path: Path):
     # Half of them are too dear, so the batch is refused: the others lie there for its sake.
     loop = bounded(tmp_path, 100)
@@ -64,6 +65,7 @@ def test_what_is_listed_for_a_reason_is_what_is_settled_for_it(tmp_path: Path):
             assert all(reason in pile.reason for pile in shown)
 
 
+@pytest.mark.slow
 def test_once_the_suite_was_mended_good_rows_are_released_and_bad_ones_stay(loop: Loop, tmp_path: Path):
     mended = bounded(tmp_path, 1000)
     mended.changes["expectations"]["max_bad_share"] = 0.5
@@ -114,6 +116,7 @@ def test_a_release_that_another_turn_comes_before_loses_no_row(
     assert not quarantine_groups("sales", loop.workspace)
 
 
+@pytest.mark.slow
 def test_a_suite_that_refused_rows_meet_too_lets_them_in(tmp_path: Path) -> None:
     # Given rows whose price comes empty for good, which the inferred suite refuses,
     loop = Loop(tmp_path)
@@ -139,6 +142,7 @@ def test_a_suite_that_refused_rows_meet_too_lets_them_in(tmp_path: Path) -> None
     assert refused_rows(loop.spec, loop.workspace, 10).empty
 
 
+@pytest.mark.slow
 def test_a_value_that_could_not_be_read_is_not_accepted_as_missing(tmp_path: Path) -> None:
     # Given a price without end, one that is no number, and a row of which nobody knows when it was,
     loop = bounded(tmp_path, 100)

@@ -30,6 +30,7 @@ def test_every_flight_of_the_year_is_there_once(flights: pd.DataFrame) -> None:
     assert not flights.duplicated(["scheduled_departure", "carrier", "flight", "origin"]).any()
 
 
+@pytest.mark.slow
 def test_nothing_known_only_after_the_scheduled_departure_is_among_the_columns(flights: pd.DataFrame) -> None:
     leaks = {"dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "cancelled", "year", "month", "day"}
     assert not leaks & set(flights.columns)

@@ -20,6 +20,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_of_a_day_and_a_time_of_the_same_event_the_time_counts():
     frame = loans().drop(columns=["closed_on", "year"])
     at = pd.to_datetime(frame["applied_on"], format="%d/%m/%Y %H:%M")
@@ -78,6 +79,7 @@ def test_columns_of_bytes_are_ignored_with_the_reason():
     )
 
 
+@pytest.mark.slow
 def test_a_table_with_times_labels_and_leaks():
     found = made(loans(), "default")
 
@@ -176,6 +178,7 @@ def test_the_window_and_the_hold_out_have_enough_rows_to_decide_by(rows: int, ev
     assert "newest" in text
 
 
+@pytest.mark.slow
 def test_the_hold_out_has_enough_rows_of_the_rarest_class():
     often, seldom = (made(a_table(40_000, "10min", share), "y")["holdout"] for share in (0.5, 0.01))
     assert int(seldom.removesuffix("d")) > 3 * int(often.removesuffix("d"))
@@ -199,6 +202,7 @@ def test_a_column_that_numbers_the_rows_is_nothing_to_learn_from_whatever_it_is_
         assert "loan" in made(frame.assign(loan=changed), "default")["features"]
 
 
+@pytest.mark.slow
 def test_what_a_person_tells_is_kept():
     found = made(loans(), "default", key=("application_id", "sex"), event_time="closed_on", name="Loans of 2021")
 
@@ -209,12 +213,14 @@ def test_what_a_person_tells_is_kept():
     )
 
 
+@pytest.mark.slow
 def test_rows_that_came_twice_do_not_hide_the_key():
     rows = loans()
 
     assert made(pd.concat([rows, rows.head(100)]), "default")["key"] == ["application_id"]
 
 
+@pytest.mark.slow
 def test_a_database_by_a_variable_is_written_by_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch):
     with sqlite3.connect(folder / "loans.db") as database:
         loans().to_sql("loans", database, index=False)
@@ -260,6 +266,7 @@ def test_of_two_formats_that_read_all_times_the_rows_are_in_order_by_one(tmp_pat
     assert f"could also be read as {other!r}" in " ".join(found["notes"])
 
 
+@pytest.mark.slow
 def test_a_label_time_that_is_written_otherwise_has_its_own_format():
     frame = loans()
     frame["closed_on"] = pd.to_datetime(frame["closed_on"], format="%d/%m/%Y %H:%M").dt.strftime("%Y-%m-%d %H:%M")
@@ -270,6 +277,7 @@ def test_a_label_time_that_is_written_otherwise_has_its_own_format():
     assert spec["source"]["label_time_format"] == "iso"
 
 
+@pytest.mark.slow
 def test_a_column_that_begins_with_an_underscore_is_named_and_read_under_another_name():
     frame = loans().rename(columns={"application_id": "_id", "income": "_income"})
 
@@ -280,6 +288,7 @@ def test_a_column_that_begins_with_an_underscore_is_named_and_read_under_another
     assert "The column '_income' is read as 'income'." in found["notes"]
 
 
+@pytest.mark.slow
 def test_values_and_lines_that_will_go_to_quarantine_are_named(tmp_path: Path):
     frame = loans().astype({"income": object})
     frame.loc[17, "income"] = "plenty"

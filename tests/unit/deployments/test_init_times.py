@@ -210,6 +210,7 @@ def test_where_two_times_are_possible_both_are_shown_and_a_person_chooses() -> N
     assert "--event-time" in note
 
 
+@pytest.mark.slow
 def test_a_time_that_is_filled_only_with_the_label_is_the_label_time_whatever_it_is_called() -> None:
     frame = insurance().rename(columns={"Closed Date": "stamp_2"})
     frame["Is Fraud"] = np.where(np.arange(ROWS) < 1400, frame["Is Fraud"], None)

@@ -47,6 +47,7 @@ def test_a_column_without_any_value_stops_no_diagnosis(sides: tuple[str, ...]) -
     assert diagnose(evidence, "binary").diagnosis.split.certain
 
 
+@pytest.mark.slow
 def test_few_rows_of_a_new_kind_are_told_from_harder_ones() -> None:
     found = diagnose(binary(2_000, far=0.08), "binary").diagnosis
     assert found.cause == "unseen_rows"
@@ -102,6 +103,7 @@ def test_a_text_without_a_word_that_it_had_is_found() -> None:
     assert found.slices[0].name == "text has the word 'refund'"
 
 
+@pytest.mark.slow
 def test_rows_with_a_weight_count_by_it() -> None:
     evidence = binary(6)
     labelled = evidence.window

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from support.diagnosed_worlds import binary
 
 from everfit.tasks.diagnosis.conditions import Condition, conditions_in_words
@@ -35,6 +36,7 @@ def test_a_combination_is_named_with_its_figures() -> None:
     assert "rows" in found[0]
 
 
+@pytest.mark.slow
 def test_nothing_is_named_where_nothing_is_wrong() -> None:
     wrong = 0
     for seed in range(40):

@@ -64,6 +64,7 @@ def test_a_converted_model_answers_as_the_fitted_one(candidate: str, task: Any) 
     assert (converted.predict(later) == model.predict(later[features]))[clear].all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("candidate", "features", "given"),
     [

@@ -38,6 +38,7 @@ def test_both_models_are_compared_on_rows_that_neither_has_seen(task: str, tmp_p
     assert decide(found, a_spec(task).gate).checks[0].passed
 
 
+@pytest.mark.slow
 def test_rows_that_the_champion_was_fitted_on_again_are_left_out(tmp_path: Path) -> None:
     data = data_of(a_spec(), rows_of(), tmp_path)
     seen_until = UNTIL - timedelta(days=5)

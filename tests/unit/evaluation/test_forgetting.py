@@ -40,6 +40,7 @@ def judged(folder: Path, since: pd.Timestamp | None) -> tuple[Forgetting, Check,
     return found, check, data
 
 
+@pytest.mark.slow
 def test_a_challenger_that_knows_the_new_world_alone_has_forgotten_the_old_one(tmp_path: Path) -> None:
     found, check, _ = judged(tmp_path, pd.Timestamp(MOVED))
     assert not check.passed
@@ -59,6 +60,7 @@ def test_one_that_knows_both_worlds_has_lost_less(tmp_path: Path) -> None:
     assert both.difference > new.difference + 0.3
 
 
+@pytest.mark.slow
 def test_no_model_is_trained_on_a_kept_row_and_later_turns_keep_the_same_ones(tmp_path: Path) -> None:
     _, _, data = judged(tmp_path, None)
     whole = Window(until=UNTIL)

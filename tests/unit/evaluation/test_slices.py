@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from support.evaluating import evidence_of
 from support.training import a_spec, rows_of
 
@@ -11,6 +12,7 @@ from everfit.tasks.evaluation.slices import groups
 from everfit.tasks.gate import decide
 
 
+@pytest.mark.slow
 def test_slices_are_resampled_by_days_where_the_whole_is(tmp_path: Path) -> None:
     gate = {"resample": "days", "slices": {"columns": ["color"], "min_rows": 30}}
     by_days = evidence_of(tmp_path / "a", gate=gate)

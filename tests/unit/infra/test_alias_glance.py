@@ -23,6 +23,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
     return made
 
 
+@pytest.mark.slow
 def test_one_request_tells_the_aliases_of_all_models(client: MlflowClient) -> None:
     found = model_registry.all_aliases(client, 50)
     assert found == {"delays": {"champion": 1}, "fares": {"champion": 1, "challenger": 2}, "tips": {}}

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 SERVICE = """
 import gc
 from everfit.infra.serving.garbage import GarbageSearches
@@ -58,6 +60,7 @@ def test_threads_that_downloads_left_end_when_the_service_has_started() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_what_stays_is_left_out_of_later_searches_and_new_garbage_is_still_found() -> None:
     done = subprocess.run([sys.executable, "-c", SERVICE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -73,6 +73,7 @@ def test_a_request_is_told_what_is_known_whether_the_table_has_it_or_the_spool(
     assert labels.known_at(table, (DAY + pd.Timedelta(days=9)).to_pydatetime())["_label"].tolist() == ["1"]
 
 
+@pytest.mark.slow
 def test_the_labels_of_one_commit_are_recorded_as_if_each_had_come_alone(tmp_path: Path, table: Table) -> None:
     kept, alone = journal(tmp_path, table), Table(f"{table.uri}-alone")
     for label, day in ((1, 1), (1, 1), (0, 1), (0, 1), (1, 1), (0, 0), (0, 2)):

@@ -43,6 +43,7 @@ def test_a_service_answers_without(loaded: tuple[set[str], set[str]], unneeded: 
     assert unneeded not in loaded[0]
 
 
+@pytest.mark.slow
 def test_skops_does_not_import_all_of_scikit_learn(loaded: tuple[set[str], set[str]]) -> None:
     assert not {"sklearn.gaussian_process", "sklearn.neural_network", "sklearn.semi_supervised"} & loaded[0]
 

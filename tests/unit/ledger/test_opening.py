@@ -24,6 +24,7 @@ def test_the_settings_name_the_ledger_and_its_folder_is_made(tmp_path: Path) -> 
     assert (tmp_path / "deep" / "workspace" / "ledger.db").exists()
 
 
+@pytest.mark.slow
 def test_opening_again_is_one_query_and_does_not_import_the_migrations(ledger: Ledger, tmp_path: Path) -> None:
     script = (
         "import sys; from everfit.tasks.ledger import Ledger; "

@@ -54,6 +54,7 @@ def test_false_alarms_are_rare_in_small_windows(rows: int, allowed: float) -> No
     assert not any(result.drifted for result in results)
 
 
+@pytest.mark.slow
 def test_the_plain_distance_of_few_rows_would_have_cried_wolf_each_time() -> None:
     results = [drift_between(_frame(200, seed), _frame(200, 1000 + seed), COLUMNS, POLICY) for seed in range(30)]
     letters = [next(column for column in result.columns if column.column == "letter") for result in results]
@@ -71,6 +72,7 @@ def test_a_slight_shift_of_many_rows_is_sure_but_no_drift() -> None:
     assert column.drifted is False
 
 
+@pytest.mark.slow
 def test_a_large_effect_of_few_rows_is_not_sure() -> None:
     policy = MonitoringPolicy(min_rows=30, numeric_threshold=0.05)
     reference = profile_frame(_frame(1_000, 0), COLUMNS)

@@ -33,6 +33,7 @@ def classes(n: int, seed: int, noise: float = 0.0) -> tuple[Floats, Floats]:
     return y, chances
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["roc_auc", "average_precision", "accuracy", "log_loss", "brier", "f1", "recall"])
 @pytest.mark.parametrize("shift", [0.0, 0.8])
 def test_a_change_of_the_inputs_is_seen_in_the_estimate(name: str, shift: float) -> None:

@@ -30,6 +30,7 @@ def test_a_changed_correlation_is_seen_though_each_column_stays_the_same() -> No
     assert result.low > 0.6
 
 
+@pytest.mark.slow
 def test_two_samples_of_one_distribution_cannot_be_told_apart() -> None:
     results = [joint_drift(_frame(0.9, 2 * i), _frame(0.9, 2 * i + 1), ["first", "letter"], POLICY) for i in range(2)]
     assert not any(result.drifted for result in results)

@@ -61,6 +61,7 @@ def test_a_maturity_that_has_become_too_short_is_said_with_its_figure() -> None:
     assert window.numbers()["delays.days"] == found.days
 
 
+@pytest.mark.slow
 def test_a_kind_of_rows_whose_labels_mostly_come_late_is_a_note() -> None:
     rows = labelled(lambda random, count: random.exponential(1.5, count))
     north = np.random.default_rng(3).random(len(rows)) < 0.1

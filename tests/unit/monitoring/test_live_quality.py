@@ -70,6 +70,7 @@ def test_slices_count_days_where_rows_of_a_day_depend_on_each_other() -> None:
     assert baseline.standard_error > 2 * by_rows.standard_error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_quality_is_what_it_was_and_a_loss_shows(task: str) -> None:
     spec, holdout = spec_of(task), answers(task)
@@ -211,6 +212,7 @@ def test_how_many_labels_are_enough_is_said(error: float, words: str) -> None:
     assert more_labels("roc_auc", 0.8, error, labelled=500, rows=3_000) == words
 
 
+@pytest.mark.slow
 def test_labels_of_the_queue_are_helped_by_the_answers_to_all_rows() -> None:
     spec, holdout = spec_of("binary", training={"metric": "brier"}), answers("binary", rows=4_000)
     rest = answers("binary", seed=1, rows=4_000)

@@ -134,6 +134,7 @@ def trial(folder: Path, ours: tuple[str, ...], theirs: tuple[str, ...], rows: in
     return found.steps[-1].quality
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [(("a", "c", "d"), ("a", "b", "c")), (("a", "c"), ("a", "b", "c")), (("a", "b", "c"), ("a", "c"))],

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from mlflow import MlflowClient
 from support.triage import quality, signals
 
@@ -25,6 +26,7 @@ def test_a_look_adds_quality_what_was_expected_drift_rows_and_the_verdict() -> N
     assert list(VERDICTS)[int(numbers["verdict"])] == decision.verdict == "watch"
 
 
+@pytest.mark.slow
 def test_each_look_is_a_point_of_the_same_run_and_once_only(mlflow_uri: str) -> None:
     client = MlflowClient(tracking_uri=mlflow_uri)
     for look in (0, 1, 1, 2):

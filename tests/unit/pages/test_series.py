@@ -12,6 +12,7 @@ from everfit.tasks.pages.looks import LimitedLook, LookSummary
 from everfit.tasks.pages.series import Series
 
 
+@pytest.mark.slow
 def test_two_years_of_hourly_looks_fit_into_two_megabytes() -> None:
     series = Series()
     for hour in range(17_520):

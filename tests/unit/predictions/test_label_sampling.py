@@ -9,6 +9,7 @@ from everfit.tasks.predictions.label_sampling import RANDOM, draw_sample
 ROWS = 400
 
 
+@pytest.mark.slow
 def test_each_row_is_picked_as_often_as_its_record_says() -> None:
     random = np.random.default_rng(0)
     weights = {"uncertain": random.random(ROWS) ** 6, "outlying": (np.arange(ROWS) < 3).astype(float)}

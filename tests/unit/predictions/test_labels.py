@@ -154,6 +154,7 @@ def test_of_two_writers_at_once_the_second_has_the_next_revision(table: Table, m
     assert known(table, at(1))[1] == "1"
 
 
+@pytest.mark.slow
 def test_a_writer_reads_only_files_that_hold_its_keys(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
     index, whole = LabelIndex(), []
     for key in range(5):

@@ -41,6 +41,7 @@ def test_files_are_found_where_the_folder_is_now(before: tuple[Path, str], tmp_p
     assert read(now, run) == "known"
 
 
+@pytest.mark.slow
 def test_files_of_a_renamed_experiment_are_found_where_the_folder_is_now(
     before: tuple[Path, str], tmp_path: Path
 ) -> None:

@@ -164,6 +164,7 @@ def test_money_counts_where_the_spec_values_quality() -> None:
     assert cells(standing, found)[-1] == f"{standing.money:,.2f}"
 
 
+@pytest.mark.slow
 def test_the_page_needs_no_network_and_escapes_what_others_wrote(outcome: Rehearsal) -> None:
     page = rehearsal_page(outcome)
     assert "A &lt;note&gt;." in page

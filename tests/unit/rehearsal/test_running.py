@@ -30,6 +30,7 @@ def test_results_depend_on_the_spec_and_on_the_users_own_code(tmp_path: Path, mo
     assert spec_identity(spec) != then
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["stopped", "silent"])
 def test_a_life_on_a_worker_ends_with_its_rehearsal(tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if the command was killed, and a second life of the folder waits until the first one is gone."""

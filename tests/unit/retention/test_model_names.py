@@ -101,6 +101,7 @@ def test_an_interrupted_renaming_is_completed_by_the_next(here: Installation, mo
     assert len(name_changes(here.ledger, "new")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [("old", "other", "there is a model 'other' already"), ("nobody", "new", "there is no model 'nobody'")],
@@ -111,6 +112,7 @@ def test_a_name_that_is_taken_or_unknown_is_refused(here: Installation, old: str
     assert known_models(here.ledger) == {"old", "other"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delete", [False, True])
 def test_a_retired_models_history_stays_and_its_data_if_not_deleted(here: Installation, *, delete: bool) -> None:
     turn = here.ledger.turns.of("old")[0]
@@ -141,6 +143,7 @@ def test_the_data_of_a_retired_model_is_deleted_under_its_former_name_and_on_its
     assert "retired by ann" in page
 
 
+@pytest.mark.slow
 def test_a_former_name_that_another_model_has_now_keeps_its_data(here: Installation) -> None:
     here.rename("old", "new")
     here.rename("other", "old")

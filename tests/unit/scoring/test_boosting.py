@@ -25,6 +25,7 @@ X = rows()
 SIGNAL = np.nan_to_num(X[:, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("estimator", "target"),
     [

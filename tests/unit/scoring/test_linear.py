@@ -93,6 +93,7 @@ def test_another_form_goes_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None
     assert FastLinearModel.of(pipeline, inputs) is None  # it would give something else
 
 
+@pytest.mark.slow
 def test_everfits_own_gradient_boosting_has_a_short_way() -> None:
     full = TABLE.drop(columns="empty")
     trees = build_pipeline("hist_gradient_boosting", "multiclass", full, 0).fit(full, TARGETS["multiclass"])

@@ -187,6 +187,7 @@ def test_a_header_without_rows_gives_no_rows(tmp_path: Path):
     assert read(written(tmp_path, "id,at,name,y\n")).empty
 
 
+@pytest.mark.slow
 def test_ten_thousand_columns_are_read_by_those_that_the_spec_names(tmp_path: Path):
     names = ["id", "at", "y", *(f"c{number}" for number in range(10_000))]
     path = written(tmp_path, ",".join(names) + "\n1,2024-01-01,2" + ",7" * 10_000 + "\n")
@@ -247,6 +248,7 @@ def test_times_of_sqlite_are_compared_as_times(tmp_path: Path, form: str):
     assert chunk.frame["id"].tolist() == [4, 5, 6, 7, 8]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "expected"),
     [

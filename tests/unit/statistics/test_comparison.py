@@ -70,6 +70,7 @@ def test_swapping_the_models_mirrors_the_result(name: str, method: Any, rows: tu
     assert (swapped.p_value, swapped.p_value_worse) == (result.p_value_worse, result.p_value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METRICS)
 @pytest.mark.parametrize("method", ["auto", "bootstrap"])
 @settings(max_examples=examples(15), deadline=None)

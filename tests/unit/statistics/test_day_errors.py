@@ -24,6 +24,7 @@ def test_the_error_is_what_months_really_differ_by(between: float) -> None:
     assert np.mean([error for error in errors if error is not None]) == pytest.approx(real, rel=0.2)
 
 
+@pytest.mark.slow
 def test_days_count_only_where_rows_of_a_day_depend_on_each_other() -> None:
     def chosen(between: float) -> list[bool]:
         results = []

@@ -22,6 +22,7 @@ def observed(draw: Draw, rows: int = 5_000, days: int = 60, seed: int = 0) -> tu
     return events, known.where(known <= NOW)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("draw", "truth", "coverage"),
     [
@@ -54,6 +55,7 @@ def test_what_only_newer_rows_show_is_said() -> None:
     assert (found.changed, found.beyond) == (True, False)
 
 
+@pytest.mark.slow
 def test_a_delay_beyond_the_data_is_said() -> None:
     found = label_delays(*observed(lambda random, age: random.exponential(20, len(age))), NOW)
 

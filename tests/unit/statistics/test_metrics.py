@@ -64,6 +64,7 @@ def _rows(task: TaskKind, seed: int, *, tied: bool) -> tuple[np.ndarray[Any, Any
     return y, each / each.sum(axis=1, keepdims=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "task"), CASES)
 @pytest.mark.parametrize("tied", [False, True])
 def test_score_is_scikit_learns(name: str, task: TaskKind, tied: bool) -> None:

@@ -39,6 +39,7 @@ def test_the_slow_kind_is_named_with_its_delay() -> None:
     assert "come after the maturity" in found.summary
 
 
+@pytest.mark.slow
 def test_where_all_take_as_long_none_is_named() -> None:
     named = [slow_segments(world(seed, 6.0, 6.0), ["kind", "region"], "at", "known", NOW) for seed in range(20)]
     assert not any(named)

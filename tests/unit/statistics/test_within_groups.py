@@ -59,6 +59,7 @@ def _days(random: np.random.Generator, *, better: float = 0.0, shared: float = 1
     return Rows(metric(name), y, new, old, day * DAY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["roc_auc", "rmse"])
 def test_what_a_days_rows_share_hides_a_gain_and_cancels_within_days(name: str) -> None:
     shown, hidden = 0, 0

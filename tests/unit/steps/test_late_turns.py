@@ -36,6 +36,7 @@ def given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_calls, "START_TIMEOUT", timedelta(0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", get_args(get_args(TriggerKind)[0]))
 def test_limits_hold_for_each_trigger_but_a_person_and_a_schedule(context: Context, kind: TriggerKind) -> None:
     with context.ledger.turns.take("small", Trigger(id="the last"), Window(until=EARLIER)) as turn:
@@ -88,6 +89,7 @@ def test_a_turn_that_broke_off_while_it_ran_is_taken_up_by_a_retry_of_its_run(co
     assert requests.refuse_event(context, EARLIER, trigger) is None
 
 
+@pytest.mark.slow
 def test_while_no_worker_runs_neither_budget_nor_patience_is_spent(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,6 +53,7 @@ def test_fresh_rows_stand_for_those_whose_labels_have_not_come(tmp_path: Path) -
     assert np.mean(plain) - np.mean(truth) > 0.05  # early labels are too often positive
 
 
+@pytest.mark.slow
 def test_the_final_fit_learns_what_is_new_and_a_judged_one_does_not_see_it(tmp_path: Path) -> None:
     rows = late_rows(turned_after=8.0)
     labelled = rows.assign(y=rows["y"].where(rows["known_at"].notna()))

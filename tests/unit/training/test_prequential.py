@@ -150,6 +150,7 @@ def test_the_last_part_chooses_nothing_that_it_judges(tmp_path: Path) -> None:
         assert (read_model(again, other.workspace).predict_proba(rows) == predicted).all()
 
 
+@pytest.mark.slow
 def test_a_candidate_that_fails_leaves_the_field_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = competition.fit_model
 
@@ -206,6 +207,7 @@ def test_a_candidate_that_surely_loses_is_not_fitted_again(tmp_path: Path, monke
     assert [choice.candidate for choice, _ in made].count("hist_gradient_boosting") == 1
 
 
+@pytest.mark.slow
 def test_of_candidates_on_as_much_history_the_better_one_leads(tmp_path: Path) -> None:
     """Given a candidate that did worse on the training rows, but does better on later ones, then it is taken over."""
     weak: dict[str, Any] = {"candidates": ["hist_gradient_boosting", "logistic_regression"], "window": "all"}
@@ -223,6 +225,7 @@ def test_what_a_former_champion_was_fitted_with_competes(tmp_path: Path) -> None
     assert gone not in prequential._procedures(data, results(), (gone,))
 
 
+@pytest.mark.slow
 def test_spans_compete_as_long_as_they_have_rows(tmp_path: Path) -> None:
     data = a_world(tmp_path, rows=1200)
     assert competing_spans(data) == ("all", "15d")

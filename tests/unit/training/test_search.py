@@ -156,6 +156,7 @@ def test_a_space_must_have_room() -> None:
             Space.model_validate(wrong)
 
 
+@pytest.mark.slow
 def test_a_candidate_is_searched_on_folds_of_the_training_rows_alone(tmp_path: Path) -> None:
     training = {
         "search": {"trials": 4, "spaces": {"logistic_regression": {"C": {"low": 0.01, "high": 1.0, "log": True}}}},

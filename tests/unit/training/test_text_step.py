@@ -41,6 +41,7 @@ def test_html_is_passed_over() -> None:
     assert "script" not in re.findall(WORD, "<script src=x>alert</script>")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("candidate", ["logistic_regression", "hist_gradient_boosting"])
 def test_a_model_learns_from_words_and_its_file_loads_by_the_list_of_types(rows: pd.DataFrame, candidate: str) -> None:
     features, target = rows[FEATURES], rows["urgent"]

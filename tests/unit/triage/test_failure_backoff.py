@@ -69,6 +69,7 @@ def test_what_has_failed_was_no_attempt_in_vain(outcome: str) -> None:
     assert level == ()
 
 
+@pytest.mark.slow
 def test_a_turn_that_has_failed_is_tried_again_after_a_while_and_then_a_person_is_asked() -> None:
     until, turns, tried, requests = week(0).until, [], [], []
     # Given an hourly look at a loss, and trainings that break off each time,

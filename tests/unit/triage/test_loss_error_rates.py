@@ -81,6 +81,7 @@ def alarms(looks: list[LossEvidence]) -> list[int]:
     return [number for number, look in enumerate(looks) if look.lost]
 
 
+@pytest.mark.slow
 def test_at_most_one_of_200_quiet_windows_is_a_false_alarm() -> None:
     counts = [len(alarms(a_year(seed, weeks=200))) for seed in range(5)]
     print("false alarms in 200 quiet windows:", counts)

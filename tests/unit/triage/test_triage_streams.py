@@ -216,6 +216,7 @@ def test_nothing_happens_for_years_and_nothing_is_retrained(rows: int) -> None:
     assert all("roll_back" not in stream.verdicts() for stream in streams)
 
 
+@pytest.mark.slow
 def test_six_columns_jump_and_a_perfect_model_is_watched_but_never_retrained() -> None:
     # Given columns that jump for good, six of eight, of which the model uses two and uses them rightly,
     jump = np.array([0.0, 0.0, 0.6, 0.6, 3.0, 3.0, 3.0, 3.0])
