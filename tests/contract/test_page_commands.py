@@ -94,12 +94,12 @@ def test_a_report_of_a_changed_ledger_ends_with_1(life: Life, tmp_path: Path) ->
     file = tmp_path / "review.html"
 
     said = run(*period("--output", str(file)))
-    told = json.loads(run(*period("--output", str(file), "--json")).stdout)
+    answer = json.loads(run(*period("--output", str(file), "--json")).stdout)
     verified = run("verify-report", str(file))
 
     assert (said.exit_code, verified.exit_code) == (1, 1)
     assert "ledger: release '1' was changed after link" in said.stdout
-    assert told["unfit"] == [line.removeprefix("ledger: ") for line in said.stdout.splitlines() if "ledger: " in line]
+    assert answer["unfit"] == [line.removeprefix("ledger: ") for line in said.stdout.splitlines() if "ledger: " in line]
     assert "release '1' is not as link" in verified.stdout
 
 

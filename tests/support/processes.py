@@ -111,15 +111,15 @@ def _run(
     commands: list[list[str]],
     environment: dict[str, str],
     folder: str,
-    told: Connection,
+    results: Connection,
     around: Callable[[], AbstractContextManager[object]] | None,
 ) -> None:
     os.environ.clear()
     settle_in(environment, folder)
     with around() if around is not None else nullcontext():
         said = [_call(command) for command in commands]
-    told.send(said)
-    told.close()
+    results.send(said)
+    results.close()
     atexit._run_exitfuncs()  # which a forked process leaves out, and a command does not
     sys.stdout.flush()
     sys.stderr.flush()

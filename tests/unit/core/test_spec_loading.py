@@ -23,7 +23,7 @@ def test_a_key_named_on_is_a_key_and_only_true_and_false_are_that() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mistaken", "told"),
+    ("mistaken", "sentence"),
     [
         ("gate: {slices: {column: [x]}}", "gate.slices.column: there is no such key; did you mean 'columns'?"),
         ("monitoring: {columns: {a: {ignor: true}}}", "columns.a.ignor: there is no such key; did you mean 'ignore'?"),
@@ -38,16 +38,16 @@ def test_a_key_named_on_is_a_key_and_only_true_and_false_are_that() -> None:
         ("source: {kind: http, url: 'https://x', paging: {kind: page, frst: 1}}", "frst: .*did you mean 'first'?"),
     ],
 )
-def test_a_mistaken_key_is_told_with_what_was_meant(mistaken: str, told: str) -> None:
+def test_a_mistaken_key_is_told_with_what_was_meant(mistaken: str, sentence: str) -> None:
     key = mistaken.partition(":")[0]
     rest = "\n".join(line for line in SPEC.splitlines() if not line.startswith(f"{key}:"))
 
-    with pytest.raises(SpecError, match=told.replace("?", r"\?")):
+    with pytest.raises(SpecError, match=sentence.replace("?", r"\?")):
         read_spec(f"{rest}\n{mistaken}", "sales.yaml")
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "sentence"),
     [
         ("columns:\n  target: late\n  ignore:", "columns.ignore: nothing is written there; write a value, or remove"),
         ("training:", "training: nothing is written there"),
@@ -57,12 +57,12 @@ def test_a_mistaken_key_is_told_with_what_was_meant(mistaken: str, told: str) ->
         ("gate: []", "gate: \\[\\]: write keys below it"),
     ],
 )
-def test_an_empty_key_and_a_value_of_another_type_are_told_in_words_of_the_spec(written: str, told: str) -> None:
+def test_an_empty_key_and_a_value_of_another_type_are_told_in_words_of_the_spec(written: str, sentence: str) -> None:
     """Given what is left of a list whose entries were deleted, when the spec is read, then the way out is named."""
     own = {line.partition(":")[0] for line in written.splitlines()}
     rest = "\n".join(line for line in SPEC.splitlines() if line.partition(":")[0] not in own)
 
-    with pytest.raises(SpecError, match=told):
+    with pytest.raises(SpecError, match=sentence):
         read_spec(f"{rest}\n{written}\n", "sales.yaml")
 
 

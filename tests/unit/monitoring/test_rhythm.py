@@ -81,7 +81,7 @@ def test_rows_that_always_come_a_day_late_are_not_missing_yet(tmp_path: Path, an
 def test_an_afternoon_that_lacks_in_a_weekly_batch_is_found_though_the_history_was_scored_at_once(
     tmp_path: Path, answers: pd.DataFrame
 ) -> None:
-    """Given seven weeks that were scored at once, and a batch a week since, when half a Monday lacks, it is told."""
+    """Given seven weeks that were scored at once, and a batch a week since, when half a Monday lacks, it is a gap."""
     monday = UNTIL - timedelta(days=7)
     rows = answers[~answers[EVENT_TIME].between(monday + timedelta(hours=11), monday + timedelta(hours=19))]
     began = FIRST + timedelta(weeks=7)

@@ -1,4 +1,4 @@
-"""What people are told of changes by hand in MLflow: a further change is news."""
+"""Messages about changes by hand in MLflow: a further change is news."""
 
 from everfit.tasks.release.registry_watch import RegistrySight, registry_alert
 
