@@ -5,7 +5,7 @@ from datetime import timedelta
 from everfit.blocks.errors import WorkspaceError
 from everfit.tasks.core.records import Window
 from everfit.tasks.storage.periods import first_day
-from everfit.tasks.storage.table_reads import period_of
+from everfit.tasks.storage.table_reads import partition_period
 from everfit.tasks.storage.tables import DAY, Table
 from everfit.tasks.storage.workspace import Workspace
 
@@ -29,7 +29,9 @@ def files_of(table: Table, version: int, window: Window) -> set[str] | None:
     import pyarrow as pa
 
     files = pa.table(opened.get_add_actions(flatten=True))
-    first = None if window.since is None else first_day(window.since.date() - timedelta(days=1), period_of(opened))
+    first = (
+        None if window.since is None else first_day(window.since.date() - timedelta(days=1), partition_period(opened))
+    )
     return {
         path
         for path, day in zip(files["path"].to_pylist(), files[f"partition.{DAY}"].to_pylist(), strict=True)

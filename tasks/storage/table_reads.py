@@ -93,7 +93,7 @@ class TableReads:
 
     def period(self, version: int | None = None) -> Period:
         """Return the longest period that a partition covers."""
-        return period_of(self._at(version))
+        return partition_period(self._at(version))
 
     def version(self) -> int:
         """Return the newest version."""
@@ -164,7 +164,7 @@ class TableReads:
         first, last = None, window.until.date()
         condition = pds.field(DAY) <= last
         if window.since is not None:
-            first = first_day(window.since.date() - timedelta(days=1), period_of(table))
+            first = first_day(window.since.date() - timedelta(days=1), partition_period(table))
             condition &= pds.field(DAY) >= first
         if time_column is not None:
             condition &= pds.field(time_column) < pd.Timestamp(window.until)
@@ -266,7 +266,7 @@ class TableReads:
             yield chunk.to_pandas()
 
 
-def period_of(table: "DeltaTable") -> Period:
+def partition_period(table: "DeltaTable") -> Period:
     """Return the longest period that a partition of an opened table covers."""
     named = table.metadata().configuration.get(PROPERTY)
     return "month" if named == "month" else "year" if named == "year" else "day"

@@ -11,7 +11,7 @@ from everfit.tasks.storage.delta_errors import reason_of
 from everfit.tasks.storage.panics import panics_as_errors
 from everfit.tasks.storage.periods import PROPERTY, Period, first_days, is_longer
 from everfit.tasks.storage.table_flushes import TableFlushes
-from everfit.tasks.storage.table_reads import DAY, KEY, period_of
+from everfit.tasks.storage.table_reads import DAY, KEY, partition_period
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,7 +97,7 @@ class Table(TableFlushes):
                 table = self.open(max(after, 0))  # version 0 of a new table has no rows, like a table that didn't exist
             write_deltalake(
                 table,
-                _in_partitions(rows, period_of(table)),
+                _in_partitions(rows, partition_period(table)),
                 mode="append",
                 partition_by=[DAY],
                 schema_mode="merge",
@@ -178,7 +178,7 @@ class Table(TableFlushes):
         old_days = rows[OLD_DAY if OLD_DAY in rows.column_names else DAY]
         days = ", ".join(f"'{day}'" for day in sorted(set(old_days.unique().to_pylist())))
         rows = rows.drop_columns([OLD_DAY]) if OLD_DAY in rows.column_names else rows
-        rows = _in_partitions(rows, period_of(table))
+        rows = _in_partitions(rows, partition_period(table))
         there = {item.name: item.type for item in pa.schema(table.schema().to_arrow())}
         for name in [name for name in there if name not in rows.column_names]:
             rows = rows.append_column(name, pa.nulls(len(rows), there[name]))
@@ -290,8 +290,8 @@ class Table(TableFlushes):
         from deltalake.exceptions import DeltaError
 
         table = self.open()
-        if is_longer(period_of(table), period):
-            period = period_of(table)  # some rows may be in longer partitions already
+        if is_longer(partition_period(table), period):
+            period = partition_period(table)  # some rows may be in longer partitions already
         before = table.version()
         try:
             table.alter.set_table_properties({PROPERTY: period}, raise_if_not_exists=False)
