@@ -4,10 +4,7 @@ The invariants: each label that was answered is in the table, no list of a key's
 and the newest label of each key is the one that was answered last. The table's files are read directly.
 """
 
-import os
 import random
-import signal
-import threading
 from collections import defaultdict
 from pathlib import Path
 
@@ -15,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from campaign.spools import run_lives
+from campaign.spools import kill_soon, last_step, run_lives
 from campaign.tally import Tally
 from everfit.infra.serving.label_journal import LabelJournal
 from everfit.tasks.predictions.label_recording import record_labels
@@ -56,11 +53,12 @@ def _live(place: Path, table: Path, answered: Path, life: int, chance_of: float)
     """Take labels, correct and repeat them, and record them, until a kill at a random moment."""
     chance = random.Random(chance_of)
     journal = _journal(place, table)
-    if chance.random() < 0.9:
-        threading.Timer(chance.uniform(0.001, 0.6), lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+    last = last_step(chance, 30)
     # The labels of a life have keys of their own, so their order is known; those of key 0 come from all lives.
     with answered.open("a", buffering=1) as answers:
         for number in range(30):
+            if number == last:
+                kill_soon(chance)
             if chance.random() < 0.25:
                 journal.drain.drain()
             chosen = chance.sample(range(_KEYS), chance.randint(1, 4))

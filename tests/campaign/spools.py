@@ -86,15 +86,29 @@ def run_lives(
     return folders, answered, tally
 
 
+def last_step(chance: random.Random, steps: int) -> int | None:
+    """Choose the step in which a process is killed, or none for one process in ten.
+
+    A moment on the clock would come before the first step on a busy machine.
+    """
+    return chance.randrange(steps) if chance.random() < 0.9 else None
+
+
+def kill_soon(chance: random.Random) -> None:
+    """Kill this process within the time of a step, in whatever it does then."""
+    threading.Timer(chance.uniform(0, 0.03), lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+
+
 def _live(place: Path, log: Path, answered: Path, life: int, chance_of: float) -> None:
     """Predict and drain until a kill at a random moment."""
     chance = random.Random(chance_of)
     spool = Spool.claim(place, segment_bytes=2_000, sync=False)
     drain = drain_of(spool, Table(str(log)))
-    if chance.random() < 0.9:
-        threading.Timer(chance.uniform(0.001, 0.15), lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+    last = last_step(chance, 12)
     with answered.open("a", buffering=1) as answers:
         for number in range(12):
+            if number == last:
+                kill_soon(chance)
             if chance.random() < 0.3:
                 drain.drain()
             rows = batch(life * 1_000 + number * 20, chance.randint(1, 20))
