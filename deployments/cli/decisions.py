@@ -17,6 +17,7 @@ from everfit.deployments.cli.output import print_json, print_lines
 from everfit.deployments.cli.outside_errors import without_statement
 
 if TYPE_CHECKING:
+    from everfit.tasks.ledger import Release
     from everfit.tasks.release.approval import ApprovalAnswer
     from everfit.tasks.turns.context import Context
 
@@ -50,13 +51,8 @@ def rollback(
     The version must load and predict first.
     """
     context, server_answers = without_prefect(model)
-    from everfit.tasks.core.event_names import RELEASE_ROLLED_BACK
-    from everfit.tasks.core.events import emit
     from everfit.tasks.ledger.process_identity import user_name
-    from everfit.tasks.pages.updating import update_pages
-    from everfit.tasks.registry import model_registry
     from everfit.tasks.registry.accounts import acting_person
-    from everfit.tasks.release import approvals
     from everfit.tasks.release import release as releasing
     from everfit.tasks.release.approval import check_signature
     from everfit.tasks.turns.entitlement import require_role
@@ -66,9 +62,39 @@ def rollback(
     person = acting_person(context.settings, actor)
     require_role(context, "roll_back", person, datetime.now(UTC))
     known = {earlier.seq for earlier in context.ledger.releases.of(name)}
-    entry = releasing.rollback(
-        context.ledger, context.mlflow, name, to=to, reason=reason, actor=person.signed, policy=context.spec.release
+    # Held until the answer: if it is killed before that, the same command must not go back one version more.
+    with context.ledger.leases.hold(name, scope="rollback", holder=actor) as until_answered:
+        entry = releasing.rollback(
+            context.ledger,
+            context.mlflow,
+            name,
+            to=to,
+            reason=reason,
+            actor=person.signed,
+            policy=context.spec.release,
+            killed=until_answered.died,
+        )
+        ended = _follow_up(context, entry, server_answers=server_answers)
+    if entry.seq in known:
+        ended = [f"This finished the rollback that was interrupted at {entry.at:%Y-%m-%d %H:%M:%S} UTC", *ended]
+    if as_json:
+        print_json(entry.model_dump(mode="json") | {"done": ended})
+        return
+    before = f" in place of version {entry.previous_version}" if entry.previous_version is not None else ""
+    print_lines(
+        f"Version {entry.version} is the champion of {name} again{before} (release {entry.seq}): {entry.reason}", *ended
     )
+
+
+def _follow_up(context: "Context", entry: "Release", *, server_answers: bool) -> list[str]:
+    """Do what follows a rollback, and return a sentence for each thing that was done or could not be."""
+    from everfit.tasks.core.event_names import RELEASE_ROLLED_BACK
+    from everfit.tasks.core.events import emit
+    from everfit.tasks.pages.updating import update_pages
+    from everfit.tasks.registry import model_registry
+    from everfit.tasks.release import approvals
+
+    name = context.spec.name
     try:
         if server_answers:
             emit(RELEASE_ROLLED_BACK, name, release=entry)
@@ -79,15 +105,7 @@ def rollback(
     except Exception as error:  # noqa: BLE001 - it is made: whoever ran it again would go back one version more
         text = " ".join(without_statement(str(error)).split())
         ended = [f"The rollback is made, its follow-up was not ({text}); run everfit reconcile {name}"]
-    if entry.seq in known:
-        ended = [f"This finished the rollback that was interrupted at {entry.at:%Y-%m-%d %H:%M:%S} UTC", *ended]
-    if as_json:
-        print_json(entry.model_dump(mode="json") | {"done": ended})
-        return
-    before = f" in place of version {entry.previous_version}" if entry.previous_version is not None else ""
-    print_lines(
-        f"Version {entry.version} is the champion of {name} again{before} (release {entry.seq}): {entry.reason}", *ended
-    )
+    return ended
 
 
 @app.command(rich_help_panel=DECIDE)

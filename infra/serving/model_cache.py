@@ -56,19 +56,19 @@ class ModelCache:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if self._has(version):  # another process may have downloaded it while this one waited
                 return kept
-            unfinished = self.folder / f"{version.version}.{os.getpid()}.tmp"
-            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished, old = (self.folder / f"{version.version}.{os.getpid()}{end}" for end in (".tmp", ".old.tmp"))
+            _delete(unfinished)
             unfinished.mkdir()
             try:
                 folder = fetch(client, version, unfinished, partial(self._recorded.check, client))
                 self._recorded.keep(folder, version)
                 (folder / _OF).write_text(version.canonical_json())
-                if kept.exists():  # by another name first: a reader must not see half of it
-                    kept.rename(self.folder / f"{version.version}.{os.getpid()}.old.tmp")
+                if os.path.lexists(kept):  # by another name first: a reader must not see half of it
+                    kept.rename(old)
                 folder.replace(kept)
             finally:
-                shutil.rmtree(unfinished, ignore_errors=True)
-                shutil.rmtree(self.folder / f"{version.version}.{os.getpid()}.old.tmp", ignore_errors=True)
+                _delete(unfinished)
+                _delete(old)
         return kept
 
     def checked_by(self, version: ModelVersion) -> CheckedBy:
@@ -134,3 +134,11 @@ class ModelCache:
             return (self.folder / str(version.version) / _OF).read_text() == version.canonical_json()
         except (OSError, UnicodeDecodeError):
             return False
+
+
+def _delete(path: Path) -> None:
+    """Delete a folder, or what is in its place, such as a link to a disk that is gone."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

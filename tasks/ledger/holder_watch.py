@@ -16,10 +16,15 @@ _CLOCKS_DIFFER = timedelta(seconds=5)
 
 
 class HolderWatch:
-    """One process's observations of the holder of a lease, while it waits for it."""
+    """One process's observations of the holder of a lease, while it waits for it.
+
+    Attributes:
+        died: The lease as its holder left it who died, or None if it was given back.
+    """
 
     def __init__(self) -> None:
         """Begin without any observation."""
+        self.died: Lease | None = None
         self._seen: tuple[int, datetime] | None = None
         self._since = 0.0
         self._beaten = False
@@ -30,7 +35,8 @@ class HolderWatch:
         Args:
             lease: As the ledger has it now.
         """
-        if lease.holder is None or is_dead(lease.host, lease.pid, lease.process_started):
+        self.died = None if lease.holder is None else lease
+        if self.died is None or is_dead(lease.host, lease.pid, lease.process_started):
             return True
         state, now = (lease.token, lease.beat_at), boot_seconds()
         if state != self._seen:

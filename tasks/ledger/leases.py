@@ -56,14 +56,15 @@ class HeldLease:
     Attributes:
         model: Name of the model.
         scope: `turn` to run a turn, `start` to start one, `release` to change the champion,
-                `scoring` to score a batch.
+                `rollback` until a person has the answer, `scoring` to score a batch.
         token: Number of the holder. The ledger refuses a write under an older token.
+        died: The lease before, if its holder died with it; else None.
     """
 
-    def __init__(self, leases: "Leases", lease: Lease, span: timedelta) -> None:
+    def __init__(self, leases: "Leases", lease: Lease, span: timedelta, died: Lease | None = None) -> None:
         """Start the heartbeats of a lease that was just taken."""
         self.model, self.scope, self.token = lease.model, lease.scope, lease.token
-        self._leases, self._span = leases, span
+        self._leases, self._span, self.died = leases, span, died
         self._beaten = boot_seconds()
         self._lost = False
         self._stop = threading.Event()
@@ -145,7 +146,7 @@ class Leases:
         Args:
             model: Name of the model.
             scope: `turn` to run a turn, `start` to start one, `release` to change the champion,
-                `scoring` to score a batch.
+                `rollback` until a person has the answer, `scoring` to score a batch.
             holder: Name of the holder, for people; by default the user.
             turn_id: The turn that the lease is for, shown to others who wait.
             span: How long the lease lasts without a heartbeat.
@@ -164,7 +165,7 @@ class Leases:
                 if time.monotonic() >= give_up and not watching:
                     raise
             time.sleep(pause if watching else min(pause, max(0.0, give_up - time.monotonic())))
-        with HeldLease(self, taken, span) as held:
+        with HeldLease(self, taken, span, watch.died) as held:
             yield held
 
     def take(

@@ -14,7 +14,7 @@ ON_TRIAL = "OnTrial"
 
 ReleaseKind = Literal["promotion", "rollback", "outside"]
 ReleaseState = Literal["intent", "alias_set", "verified", "undone"]
-LeaseScope = Literal["start", "turn", "release", "scoring", "pages"]
+LeaseScope = Literal["start", "turn", "release", "rollback", "scoring", "pages"]
 
 
 class Turn(Record):

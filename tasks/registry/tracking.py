@@ -16,6 +16,7 @@ from everfit.tasks.training.results import CandidateResult
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
     from everfit.tasks.evaluation.report import Report
     from everfit.tasks.evaluation.scored_rows import ScoredRows
@@ -83,23 +84,25 @@ def turn_run(client: "MlflowClient", settings: Settings, model: str, turn_id: st
         ModelError: The model's experiment was deleted.
     """
     experiment = experiment_id(client, settings, model)
-    if known := _run_of(client, experiment, turn_id):
-        return known
-    _end_interrupted(client, experiment)
-    run = client.create_run(experiment, run_name=turn_id, tags={TURN_TAG: turn_id, **_code_tags()})
-    client.set_terminated(run.info.run_id)
+    run = _run_of(client, experiment, turn_id)
+    if run is None:
+        _end_interrupted(client, experiment)
+        run = client.create_run(experiment, run_name=turn_id, tags={TURN_TAG: turn_id, **_code_tags()})
+    if run.info.status == "RUNNING":  # it is new, or its process was killed before the next line
+        client.set_terminated(run.info.run_id)
     return str(run.info.run_id)
 
 
 def find_turn_run(client: "MlflowClient", model: str, turn_id: str) -> str:
     """Return the id of the run of a turn as `turn_run` made it, or an empty text without one."""
     experiment = client.get_experiment_by_name(model)
-    return "" if experiment is None else _run_of(client, experiment.experiment_id, turn_id)
+    run = None if experiment is None else _run_of(client, experiment.experiment_id, turn_id)
+    return "" if run is None else str(run.info.run_id)
 
 
-def _run_of(client: "MlflowClient", experiment: str, turn_id: str) -> str:
+def _run_of(client: "MlflowClient", experiment: str, turn_id: str) -> "Run | None":
     runs = client.search_runs([experiment], f"tags.`{TURN_TAG}` = '{turn_id}'", max_results=1)
-    return str(runs[0].info.run_id) if runs else ""
+    return runs[0] if runs else None
 
 
 def _end_interrupted(client: "MlflowClient", experiment_id: str) -> None:

@@ -1,10 +1,12 @@
 """Release a version, roll back to a former champion, and repair an interrupted release."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from everfit.blocks.errors import LedgerError
 from everfit.blocks.releasing import ReleasePolicy
 from everfit.tasks.ledger import Ledger, Release, Turn
+from everfit.tasks.ledger.records import Lease
 from everfit.tasks.registry import model_files, model_registry
 from everfit.tasks.release.champions import succession
 from everfit.tasks.release.release_protocol import LEASE_WAIT, ReleaseProtocol, is_settled
@@ -89,10 +91,12 @@ def rollback(
     expected_previous: int | None = None,
     rows: "pd.DataFrame | None" = None,
     policy: ReleasePolicy | None = None,
+    killed: Lease | None = None,
 ) -> Release:
     """Make a former champion the champion again, after a check that it loads and predicts.
 
     If an earlier call was killed after it had recorded its intent, this call finishes that rollback and makes no other.
+    The same holds if it was killed before the person had the answer: another one would go back one version more.
 
     A rollback doesn't wait for a running turn. That turn's own release is refused later, as it was decided against
     another champion.
@@ -108,6 +112,7 @@ def rollback(
             default, if `to` is omitted, the release that is current now, or an alias that was moved by hand.
         rows: The rows to predict on first; by default the input example that was logged with the version.
         policy: The services that must serve the version, and how long that may take.
+        killed: The lease of an earlier command that was killed before it had answered, or None.
 
     Returns:
         The verified release.
@@ -135,6 +140,8 @@ def rollback(
         current = ledger.releases.current(model)
         if current is None:
             raise LedgerError(f"model {model!r} has no champion to roll back; train it first")
+        if _is_unanswered(current, [one for one in (lease.died, killed) if one is not None], to, reason, actor):
+            return current
         if expected_previous is not None:
             _check_still(current, current.seq == expected_previous)
         elif to is None:
@@ -196,6 +203,12 @@ def _is_same_rollback(interrupted: Release, to: int | None, reason: str, actor: 
     if interrupted.kind != "rollback" or to not in {None, interrupted.version}:
         return False
     return interrupted.state == "intent" or (interrupted.reason, interrupted.actor) == (reason, actor)
+
+
+def _is_unanswered(current: Release, killed: Sequence[Lease], to: int | None, reason: str, actor: str) -> bool:
+    """Return whether the rollback that is requested was made by a process that was killed before it said so."""
+    same = current.kind == "rollback" and (current.reason, current.actor) == (reason, actor)
+    return same and to in {None, current.version} and any(current.at >= one.acquired_at for one in killed)
 
 
 def _check_still(current: Release, intended: bool) -> None:

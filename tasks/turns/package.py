@@ -11,6 +11,7 @@ from everfit.tasks.core.records import Record
 from everfit.tasks.models.artifacts import differences, file_digest
 from everfit.tasks.registry.code_version import code_version, package_versions
 from everfit.tasks.registry.own_code import own_code
+from everfit.tasks.storage.durable import make_folder, sync_folder, sync_tree
 from everfit.tasks.turns.context import Context
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def export_package(
         raise WorkspaceError(f"{str(folder)!r} is there already; name a new folder")
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    make_folder(part)
     names = []
     filesystem = workspace.filesystem
     for path in sorted(filesystem.ls(workspace.turn_file(model, turn_id, ""), detail=False)):
@@ -119,7 +120,9 @@ def export_package(
         names.append(HISTORY_FILE)
     digests = {name: file_digest(part / name) for name in names}
     (part / DIGESTS_FILE).write_text(json.dumps(digests, sort_keys=True, indent=1), encoding="utf-8")
+    sync_tree(part)  # a power cut must not leave the folder's name with torn files
     part.rename(folder)
+    sync_folder(folder.parent)
     return names
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from campaign import schedules, spool_schedules
 from campaign.disks import run_disks
-from campaign.failing_disk import compiler
+from campaign.failing_disk import KILL, compiler
 from campaign.failing_spools import run_failing_spools
 from campaign.labels import run_labels
 from campaign.power import run_power
@@ -47,6 +47,7 @@ DRIVERS: dict[str, Callable[[Path, int], Tally]] = {
     **(
         {
             "disks": lambda folder, seed: run_disks(folder, seed, faults=30),
+            "kills": lambda folder, seed: run_disks(folder, seed, faults=30, kinds=[KILL]),
             "failing-spools": lambda folder, seed: run_failing_spools(folder, seed, faults=60),
         }
         if compiler()

@@ -1,7 +1,8 @@
-"""Let the disk fail under each command that writes: full, broken, read-only, forbidden, unreadable.
+"""Let the disk fail under each command that writes: full, broken, read-only, forbidden, unreadable. Or kill it.
 
 A command that meets the fault ends with an exit code other than 0 and one sentence, and has neither lost nor doubled
-anything. Once the fault is over, the same command leaves exactly what it leaves on a disk that never failed. Ledger,
+anything. Once the fault is over, the same command leaves exactly what it leaves on a disk that never failed. A command
+that was killed before one of its writes has lost nothing either, and run again it leaves the same. Ledger,
 registry and tables are read directly. `python -m campaign.disks` is the process that the commands are forked from;
 `run_disks` starts it with the library that lets the disk fail.
 """
@@ -9,22 +10,24 @@ registry and tables are read directly. `python -m campaign.disks` is the process
 import os
 import random
 import shutil
+import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from campaign.commands import said_by
-from campaign.failing_disk import KINDS, FailingDisk
+from campaign.commands import run_command
+from campaign.failing_disk import KILL, KINDS, FailingDisk
 from campaign.left_behind import Left, left_behind
 from campaign.tally import Tally
 from campaign.words import last_words, wrong_words
 
 _MODEL = "deliveries.yaml"
 _BY = ["--by", "ann", "--reason", "test"]
+_KILLED = (-signal.SIGKILL, "", "")
 
 
 @dataclass(frozen=True)
@@ -97,9 +100,9 @@ class Place:
         shutil.copytree(kept, self.folder)
 
     def run(self, words: tuple[str, ...]) -> tuple[int, str, str]:
-        """Run a command, and return its exit code and what it wrote."""
+        """Run a command, and return its exit code and what it wrote; those of a killed one are `_KILLED`."""
         os.chdir(self.folder)
-        return said_by([self._word(word) for word in words], self.environment)
+        return run_command([self._word(word) for word in words], self.environment) or _KILLED
 
     def must(self, *words: str) -> None:
         """Run a command that has to succeed."""
@@ -176,17 +179,18 @@ _BASES: dict[str, Callable[[Place], None]] = {
 }
 
 
-def run_disks(folder: Path, seed: int, faults: int, only: str = "") -> Tally:
-    """Run commands on a disk that fails.
+def run_disks(folder: Path, seed: int, faults: int, only: str = "", kinds: Sequence[str] = tuple(KINDS)) -> Tally:
+    """Run commands on a disk that fails, or that kills them.
 
     Args:
         folder: Empty folder.
         seed: Decides on the commands, the kinds of faults and their moments.
         faults: Number of faults.
         only: Run this command alone; one of `COMMANDS`.
+        kinds: The kinds of faults; `KILL` is one.
     """
     disk = FailingDisk(folder / "place", folder)
-    return Tally.read(disk.run("campaign.disks", str(folder), str(seed), str(faults), only))
+    return Tally.read(disk.run("campaign.disks", str(folder), str(seed), str(faults), only, *kinds))
 
 
 @contextmanager
@@ -201,13 +205,13 @@ def _prefect(folder: Path) -> Iterator[None]:
         yield
 
 
-def _run_faults(folder: Path, seed: int, faults: int, only: str) -> Tally:
+def _run_faults(folder: Path, seed: int, faults: int, only: str, kinds: Sequence[str]) -> Tally:
     chance, tally, place = random.Random(seed), Tally(), Place(folder)
     known: dict[str, tuple[Left, Left, dict[str, int]]] = {}
     with _prefect(folder):
         for fault in range(faults):
             name = only or chance.choice(sorted(COMMANDS))
-            kind = chance.choice(sorted(KINDS))
+            kind = chance.choice(sorted(kinds))
             command = COMMANDS[name]
             if name not in known:
                 known[name] = _undisturbed(place, command)
@@ -224,8 +228,13 @@ def _run_faults(folder: Path, seed: int, faults: int, only: str) -> Tally:
             if not failed:
                 tally.done["commands without their fault"] += 1
                 continue
-            tally.done[f"{kind} faults"] += 1
-            tally.broken += [f"{where}: {wrong}" for wrong in wrong_words(code, out, err)]
+            tally.done["kills" if kind == KILL else f"{kind} faults"] += 1
+            if kind != KILL:
+                tally.broken += [f"{where}: {wrong}" for wrong in wrong_words(code, out, err)]
+            elif code != -signal.SIGKILL:
+                tally.broken.append(
+                    f"{where}: a process of it was killed, and it ended with {code}: {last_words(out, err)}"
+                )
             left = left_behind(place.workspace)
             wrongs = [] if command.removes else left.wrong  # what is renamed or deleted half is done by the next run
             tally.broken += [f"{where}: {wrong}" for wrong in [*wrongs, *_lost(before, left, command)]]
@@ -280,4 +289,4 @@ def _lost(before: Left, left: Left, command: Command) -> list[str]:
 
 
 if __name__ == "__main__":
-    print(_run_faults(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]).written())
+    print(_run_faults(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5:]).written())

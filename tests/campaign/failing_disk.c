@@ -1,4 +1,5 @@
-/* A library for LD_PRELOAD that lets a disk fail: operations below one folder return an error, from the n-th on.
+/* A library for LD_PRELOAD that lets a disk fail: operations below one folder return an error, from the n-th on, or the
+   process is killed before its n-th.
 
    FAILING_FOLDER is the folder, FAILING_CONTROL a file of five 64-bit numbers that all processes share, and that the
    driver changes while they run: the kind of the fault (0 none), the operation at which it begins, how many operations
@@ -9,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,7 +22,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { NONE, FULL, BROKEN, READ_ONLY, FORBIDDEN, UNREADABLE };
+enum { NONE, FULL, BROKEN, READ_ONLY, FORBIDDEN, UNREADABLE, KILLED };
 enum { GROW, CREATE, NAME, FLUSH, CHANGE, READ, OLD };
 
 struct control { volatile int64_t kind, at, lasts, count, failed; };
@@ -73,6 +75,7 @@ static int error_of(int operation, int *first) {
     int error = 0;
     switch (control->kind) {
     case FULL: error = operation == GROW || operation == CREATE ? ENOSPC : 0; break;
+    case KILLED:
     case BROKEN: error = operation == GROW || operation == OLD || operation == CREATE || operation == FLUSH || operation == CHANGE ? EIO : 0; break;
     case READ_ONLY: error = operation == FLUSH || operation == READ ? 0 : EROFS; break;
     case FORBIDDEN: error = operation == CREATE || operation == NAME || operation == CHANGE ? EACCES : 0; break;
@@ -83,6 +86,7 @@ static int error_of(int operation, int *first) {
     if (first) *first = number == control->at;
     if (number < control->at || (control->lasts && number >= control->at + control->lasts)) return 0;
     __sync_add_and_fetch(&control->failed, 1);
+    if (control->kind == KILLED) kill(getpid(), SIGKILL);
     return error;
 }
 

@@ -1,4 +1,4 @@
-"""A folder whose disk is full, broken or read-only for the processes that `failing_disk.c` is loaded into."""
+"""A folder whose disk fails, or kills who writes, for the processes that `failing_disk.c` is loaded into."""
 
 import os
 import shutil
@@ -9,6 +9,9 @@ from pathlib import Path
 
 KINDS = {"full disk": 1, "I/O error": 2, "read-only file system": 3, "forbidden folder": 4, "unreadable files": 5}
 """The faults: ENOSPC, EIO when writing, EROFS, EACCES, EIO when reading."""
+
+KILL = "kill"
+"""The process is killed before it writes."""
 
 _TESTS = str(Path(__file__).parents[1])
 _SOURCE = Path(__file__).with_name("failing_disk.c")
@@ -53,11 +56,12 @@ class FailingDisk:
         """Let operations fail from now on.
 
         Args:
-            kind: One of `KINDS`.
+            kind: One of `KINDS`, or `KILL`.
             at: The first operation that fails.
             lasts: How many operations fail; 0 for all that follow.
         """
-        self._write(_CONTROL.pack(KINDS[kind], at, lasts, 0, 0))
+        number = 6 if kind == KILL else KINDS[kind]
+        self._write(_CONTROL.pack(number, at, 1 if kind == KILL else lasts, 0, 0))
 
     def end(self) -> tuple[int, int]:
         """End the fault, and return how many operations could have failed and how many did."""

@@ -24,6 +24,7 @@ class Left:
         champions: Version of the alias, by model.
         versions: The registered versions.
         rows: Number of rows of each table.
+        running: Number of runs that MLflow shows as running.
         wrong: A sentence for each thing that does not fit.
     """
 
@@ -32,12 +33,13 @@ class Left:
     champions: dict[str, int] = field(default_factory=dict)
     versions: list[tuple[Any, ...]] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
+    running: int = 0
     wrong: list[str] = field(default_factory=list)
 
     def difference(self, other: "Left") -> str:
         """Say what is different in another workspace; empty if nothing is."""
         parts = []
-        for name in ("turns", "releases", "champions", "versions", "rows"):
+        for name in ("turns", "releases", "champions", "versions", "rows", "running"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
                 parts.append(f"{name} {mine} instead of {theirs}")
@@ -87,6 +89,7 @@ def read_registry(registry: sqlite3.Connection, left: Left, where: str = "WHERE 
         left.versions = list(registry.execute(query))
         query = f"SELECT name, version FROM registered_model_aliases {where} AND alias = 'champion'"
         left.champions = {name: int(version) for name, version in registry.execute(query)}
+        (left.running,) = registry.execute("SELECT count(*) FROM runs WHERE status = 'RUNNING'").fetchone()
 
 
 def _check(database: sqlite3.Connection, name: str, left: Left) -> None:

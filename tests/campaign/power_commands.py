@@ -45,9 +45,10 @@ _COMMANDS = {
     "monitoring": ["monitor", "deliveries.yaml", "--until", "2024-04-01"],
     "labels": ["labels", "deliveries.yaml", "--until", "2024-04-01"],
     "forgetting": ["forget", "deliveries.yaml", "--key", "2024-01-01-7"],
-    "decline": ["decline", "deliveries.yaml", "TURN", "--by", "ann", "--reason", "test"],
+    "decline": ["decline", "deliveries.yaml", "WAITING", "--by", "ann", "--reason", "test"],
+    "approval": ["approve", "deliveries.yaml", "WAITING", "--by", "ann", "--reason", "test"],
+    "export": ["export", "SETTLED", "exported"],
 }
-
 
 _ENDS_WELL = (0, 3)
 """Exit codes: all is well; rows were set aside, as those of the source with a bad value are."""
@@ -134,14 +135,14 @@ def _prepare(root: Path, folder: Path, only: str | None, tally: Tally) -> dict[s
     write_month(root, "winter", _with_bad_rows(deliveries("2024-01-01", 60)))
     starts = {"first turn": folder / "before-first"}
     shutil.copytree(root, starts["first turn"])
-    if only in {None, "decline"}:
-        starts["decline"] = _waiting(root, folder, tally)
+    if only in {None, "decline", "approval"}:
+        starts["decline"] = starts["approval"] = _waiting(root, folder, tally)
         _replace(root, starts["first turn"])
     if only in starts:
         return starts
     _expect(said_by(_COMMANDS["first turn"]), "the first turn", tally)
     write_month(root, "spring", _with_bad_rows(deliveries("2024-03-01", 31, seed=1)))
-    starts["second turn"] = starts["scoring"] = folder / "before-second"
+    starts["second turn"] = starts["scoring"] = starts["export"] = folder / "before-second"
     shutil.copytree(root, starts["second turn"])
     if only in starts:
         return starts
@@ -213,9 +214,10 @@ def _run(name: str, root: Path, folder: Path, at: int, kind: str) -> Said | None
 
 
 def _words(name: str) -> list[str]:
-    """Return the words of a command; TURN is a turn that waits for a person, if there is one."""
-    waiting = _asked(Path(".everfit/ledger.db"), "SELECT id FROM turns WHERE state = 'AwaitingApproval'")
-    return [waiting[0][0] if word == "TURN" and waiting else word for word in _COMMANDS[name]]
+    """Return the words of a command; WAITING is a turn that waits for a person, SETTLED another, if there is one."""
+    turns = _asked(Path(".everfit/ledger.db"), "SELECT id, state FROM turns")
+    named = {"WAITING" if state == "AwaitingApproval" else "SETTLED": turn for turn, state in turns}
+    return [named.get(word, word) for word in _COMMANDS[name]]
 
 
 @contextmanager
@@ -235,7 +237,8 @@ def _recorded_flushes(root: Path, folder: Path, left: Path, at: int, kind: str) 
 
 def _repeat(name: str, root: Path, where: str, tally: Tally) -> None:
     """Run the command again as people do after a power cut."""
-    if "TURN" not in (words := _words(name)):  # of a turn that was declined already nothing is left to do
+    is_done = "WAITING" in (words := _words(name)) or (name == "export" and Path("exported").exists())
+    if not is_done:  # of a turn that was answered already nothing is left to do, and an export has a new folder
         _expect(said_by(words), where, tally)
     _check_named(root, f"{where}, then run again", tally)
     if name in {"first turn", "second turn"}:
@@ -256,6 +259,11 @@ def _check_named(root: Path, where: str, tally: Tally) -> None:
             _rows(workspace / _MODEL / name)
         except Exception as error:  # noqa: BLE001 - any error means that the table is torn
             tally.broken.append(f"{where}: the table {name} is torn: {' '.join(str(error).split())[:300]}")
+    if (exported := root / "exported").exists():
+        digests = {path.name: sha256(path.read_bytes()).hexdigest() for path in exported.iterdir()}
+        listed = orjson.loads((exported / "digests.json").read_bytes() or b"{}")
+        if torn := [name for name in digests.keys() - {"digests.json"} if digests[name] not in str(listed.get(name))]:
+            tally.broken.append(f"{where}: {torn[0]} of the exported turn is torn")
     try:
         for version, problem in _torn_versions(workspace):
             tally.broken.append(f"{where}: version {version} was recorded, and {problem}")

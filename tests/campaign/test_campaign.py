@@ -7,7 +7,7 @@ from support.examples import examples
 
 from campaign import malformed_requests, schedules, spool_schedules
 from campaign.disks import run_disks
-from campaign.failing_disk import compiler
+from campaign.failing_disk import KILL, compiler
 from campaign.failing_spools import run_failing_spools
 from campaign.labels import run_labels
 from campaign.power import run_power
@@ -115,6 +115,15 @@ def test_commands_on_a_failing_disk_say_so_and_work_once_it_is_over(tmp_path: Pa
 
     assert tally.broken == []
     assert sum(count for name, count in tally.done.items() if name.endswith("faults")) > 10
+
+
+@needs_compiler
+@pytest.mark.long
+def test_killed_commands_lose_nothing_and_end_well_when_they_are_run_again(tmp_path: Path) -> None:
+    tally = run_disks(tmp_path, seed=1, faults=10, kinds=[KILL])
+
+    assert tally.broken == []
+    assert tally.done["kills"] > 5
 
 
 @pytest.mark.long

@@ -8,6 +8,7 @@ checks what is left. Children are forked from the warm test process: starting Py
 import itertools
 import os
 import shutil
+import signal
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from mlflow import MlflowClient
 from support.release_crashes import (
     MARCH,
     SCENARIOS,
+    Act,
     Case,
     agree,
     challenge,
@@ -27,6 +29,7 @@ from support.release_crashes import (
     move_alias,
     points,
     promote,
+    promote_next,
     reconcile_all,
     release_first,
     roll_back,
@@ -36,7 +39,7 @@ from everfit.blocks.errors import EverfitError
 from everfit.tasks.core.records import Trigger
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.registry import model_registry
-from everfit.tasks.release.release import reconcile, release
+from everfit.tasks.release.release import reconcile, release, rollback
 
 
 @pytest.fixture
@@ -110,6 +113,34 @@ def test_a_turn_that_was_killed_ends_as_if_it_had_not_been(make_case: Any) -> No
         case = make()
         case.run(promote, kill_at=point)
         case.run(_promote_again, agree(2))
+
+
+def test_a_rollback_whose_answer_nobody_got_is_not_made_twice(make_case: Any) -> None:
+    case = make_case("promotion")()
+    case.run(promote, promote_next)
+
+    assert case.run(_roll_back_and_die) == -signal.SIGKILL
+
+    case.run(_champion_is(2), _roll_back_until_answered, _champion_is(2), _roll_back_until_answered, _champion_is(1))
+
+
+def _champion_is(version: int) -> Act:
+    def check(_: Ledger, client: MlflowClient) -> None:
+        assert model_registry.model_version(client, "flights", version) == model_registry.champion(client, "flights")
+
+    return check
+
+
+def _roll_back_until_answered(ledger: Ledger, client: MlflowClient) -> None:
+    """As the command does."""
+    with ledger.leases.hold("flights", scope="rollback") as until_answered:
+        rollback(ledger, client, "flights", reason="complaints", actor="ann", killed=until_answered.died)
+
+
+def _roll_back_and_die(ledger: Ledger, client: MlflowClient) -> None:
+    with ledger.leases.hold("flights", scope="rollback"):
+        roll_back(ledger, client)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _promote_again(ledger: Ledger, client: MlflowClient) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,7 +102,12 @@ def with_a_torn_list(folder: Path) -> None:
     (folder / "everfit-files.json").write_text('{"files": ')
 
 
-@pytest.mark.parametrize("damage", [torn, half_deleted, without_list, with_a_torn_list])
+def a_link_to_nowhere(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.symlink_to(folder.parent / "gone")
+
+
+@pytest.mark.parametrize("damage", [torn, half_deleted, without_list, with_a_torn_list, a_link_to_nowhere])
 def test_a_copy_that_is_not_whole_is_downloaded_again(tmp_path: Path, downloads: Downloads, damage: Any) -> None:
     cache = ModelCache(tmp_path)
     folder = cache.fetch(None, VERSION)  # type: ignore[arg-type]
@@ -113,6 +119,7 @@ def test_a_copy_that_is_not_whole_is_downloaded_again(tmp_path: Path, downloads:
     assert downloads.count == 2
     assert (folder / "model.skops").read_text() == "fitted"
     assert (folder / "MLmodel").exists()
+    assert list(tmp_path.glob("*.tmp")) == []
 
 
 class SignedDownloads:
