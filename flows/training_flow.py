@@ -64,7 +64,11 @@ def training(  # noqa: PLR0911 - one for each way in which a turn can end
         if ingestion.already_trained(turn, snapshot):
             return turn.end(NOTHING_NEW, "these rows were trained on already, by the same spec")
 
+        # A challenger that can't be compared with the champion yet is not trained.
         data = ingestion.training_data(turn)
+        if reason := gate.why_nothing_to_compare_on(turn, data):
+            return turn.end(NOTHING_NEW, reason)
+
         # The smallest remedy of the champion that is enough is released without a search.
         if remedied := remedies.judge_remedies(turn, data):
             return remedied

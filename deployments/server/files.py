@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from everfit.blocks.errors import DeploymentError
+from everfit.tasks.core.unique_keys import RepeatedKeyError, UniqueKeyLoader
 
 MODEL = "{{ $EVERFIT_MODEL }}"
 """The placeholder of the model's name, in Prefect's syntax of an environment variable."""
@@ -298,9 +299,11 @@ def _source(name: str, path: Path | None) -> Path | Traversable:
 def _read(kind: type[Kind], name: str, path: Path | None) -> Kind:
     source = _source(name, path)
     try:
-        content = yaml.safe_load(source.read_text(encoding="utf-8"))
+        content = yaml.load(source.read_text(encoding="utf-8"), Loader=UniqueKeyLoader)  # noqa: S506 - it is a safe one
     except OSError as error:
         raise DeploymentError(f"{source} can't be read: {error}") from error
+    except RepeatedKeyError as error:
+        raise DeploymentError(f"{source}: {error}") from error
     except yaml.YAMLError as error:
         raise DeploymentError(f"{source} is not YAML: {' '.join(str(error).split())}") from error
     return _validated(kind, content, str(source))

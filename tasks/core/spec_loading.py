@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from everfit.blocks.content import SpecContent
 from everfit.blocks.errors import SpecError
 from everfit.tasks.core.spec_keys import hint
+from everfit.tasks.core.unique_keys import RepeatedKeyError, UniqueKeyLoader
 
 if TYPE_CHECKING:
     from everfit.blocks.spec import ModelSpec
@@ -140,7 +141,7 @@ def read_spec(text: str, where: str) -> "ModelSpec":
     return _read(text, where, ModelSpec)
 
 
-class _Yaml(yaml.SafeLoader):
+class _Yaml(UniqueKeyLoader):
     """YAML in which only `true` and `false` are that: by the older rule the key `on` would be read as `true`."""
 
 
@@ -160,10 +161,12 @@ def yaml_content(text: str, where: str) -> Any:
         where: Named in errors.
 
     Raises:
-        SpecError: It is not YAML.
+        SpecError: It is not YAML, or a key is written twice.
     """
     try:
         return yaml.load(text, Loader=_Yaml)  # noqa: S506 - it is a safe one
+    except RepeatedKeyError as error:
+        raise SpecError(f"{where}: {error}") from error
     except yaml.YAMLError as error:
         raise SpecError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
 

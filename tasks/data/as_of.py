@@ -147,15 +147,23 @@ class AsOfRows:
         own = [BY, *self._times]
         brought = [self._brought(frame, own) for frame in _of_equal_types(frames or [self._nothing()])]
         rows = pd.concat(brought, ignore_index=True) if len(brought) > 1 else brought[0]
-        if self.join.available_at is not None or not rows[AS_OF].is_monotonic_increasing:
-            rows = rows.take(np.lexsort([_micros(rows[name]) for name in self._times[::-1]])).reset_index(drop=True)
-        self._count_contradictions(rows, own)
+        as_of = _micros(rows[AS_OF])
         if self.join.available_at is None:
+            if not rows[AS_OF].is_monotonic_increasing:
+                order = np.argsort(as_of, kind="stable")
+                rows, as_of = rows.take(order).reset_index(drop=True), as_of[order]
+            self._count_contradictions(rows[_shared(as_of)], own)
             return rows.rename(columns={AS_OF: SEEN}).assign(**{AS_OF: rows[AS_OF]})
         seen = rows.pop(SEEN)
-        order = np.argsort(_micros(seen), kind="stable")
-        best = pd.Series(order).groupby(rows[BY].to_numpy()[order], sort=False).cummax().to_numpy()
-        return rows.take(best).reset_index(drop=True).assign(**{SEEN: seen.array.take(order)})
+        by_seen = np.argsort(_micros(seen), kind="stable")
+        by_time = _order_of(as_of, _micros(seen), by_seen)
+        shared = by_time[_shared(as_of[by_time])]
+        self._count_contradictions(rows.take(shared).assign(**{SEEN: seen.array.take(shared)}), own)
+        rank = np.empty(len(rows), dtype=np.int64)
+        rank[by_time] = np.arange(len(rows))
+        keys, _ = pd.factorize(rows[BY])
+        best = by_time[pd.Series(rank[by_seen]).groupby(keys[by_seen], sort=False).cummax().to_numpy()]
+        return rows.take(best).reset_index(drop=True).assign(**{SEEN: seen.array.take(by_seen)})
 
     def _brought(self, frame: pd.DataFrame, own: list[str]) -> pd.DataFrame:
         """Return rows whose values have the kinds of the whole source."""
@@ -168,13 +176,8 @@ class AsOfRows:
         return pd.concat([brought, frame[own]], axis=1)
 
     def _count_contradictions(self, rows: pd.DataFrame, own: list[str]) -> None:
-        """Count rows of the same key and times; only those that share their time with a neighbour can be such rows."""
-        times, near = rows[AS_OF].dt.tz_convert(None).to_numpy(), np.zeros(len(rows), dtype=np.bool_)
-        equal = times[1:] == times[:-1]
-        near[1:] |= equal
-        near[:-1] |= equal
-        shared = rows[near]
-        again = shared[shared.duplicated(own, keep=False)]
+        """Count rows of the same key and times, of those that share their time with a neighbour."""
+        again = rows[rows.duplicated(own, keep=False)]
         self.contradictions += int((~again.duplicated()).sum() - (~again.duplicated(own)).sum())
 
     def _nothing(self) -> pd.DataFrame:
@@ -215,6 +218,29 @@ class AsOfRows:
             known_columns = [name for name in (*self.join.columns, AS_OF, FAULTS) if name in merged.columns]
             merged[known_columns] = without(merged[known_columns], old.to_numpy())
         return merged
+
+
+def _shared(times: Integers) -> npt.NDArray[np.bool_]:
+    """Return which of some sorted times equal a neighbour."""
+    near, equal = np.zeros(len(times), dtype=np.bool_), times[1:] == times[:-1]
+    near[1:] |= equal
+    near[:-1] |= equal
+    return near
+
+
+def _order_of(as_of: Integers, seen: Integers, by_seen: Integers) -> Integers:
+    """Return the order by `as_of`, and by `seen` where that is equal; few sources need a sort of all rows for that.
+
+    Args:
+        as_of: The times from which rows hold.
+        seen: The times from which they can be seen.
+        by_seen: The order by these.
+    """
+    if (as_of[1:] < as_of[:-1]).any():
+        return np.asarray(by_seen[np.argsort(as_of[by_seen], kind="stable")])
+    order, equal = np.arange(len(as_of)), np.flatnonzero(_shared(as_of))
+    order[equal] = equal[np.lexsort([seen[equal], as_of[equal]])]
+    return order
 
 
 def _micros(times: pd.Series) -> Integers:

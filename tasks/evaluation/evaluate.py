@@ -19,7 +19,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.column_words import namesakes_of
 from everfit.tasks.core.metric_scale import scale_of
 from everfit.tasks.core.paired_comparison import PairedComparison
-from everfit.tasks.core.records import Window
+from everfit.tasks.core.records import ModelVersion, Window
 from everfit.tasks.data.split import Sample, TrainingData, label_is_visible
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.evaluation.leakage import filled_with_the_label, parts_of_the_target, suspected_leaks
@@ -79,7 +79,7 @@ def evaluate(
         own_metrics={
             name: scale_of(metric(name, spec.task).facts) for name in metric_names(spec) if is_own_metric(name)
         },
-        holdout=holdout if holdout is not None else _unseen(data, incumbent),
+        holdout=holdout if holdout is not None else _unseen(data, incumbent.version if incumbent else None),
         sampled=isinstance(data.split.holdout, Sample),
         holdout_rows=len(scored.rows),
         holdout_digest=hashlib.sha256(np.sort(scored.rows[KEY].to_numpy()).tobytes()).hexdigest(),
@@ -126,15 +126,11 @@ def score_holdout(
     spec = data.spec
     also = [*slice_columns(spec), *spec.columns.key, *(incumbent.model.feature_names_in_ if incumbent else [])]
     try:
-        rows = data.rows(_unseen(data, incumbent), "compare on", also)
+        rows = data.rows(_unseen(data, incumbent.version if incumbent else None), "compare on", also)
     except NotEnoughError as error:
         if incumbent is None:
             raise
-        raise DataError(
-            f"{spec.name}: no challenger can be compared with champion {incumbent.version.version}, which has trained "
-            f"on all rows before {incumbent.version.trained_until:%Y-%m-%d %H:%M}, and no later row has a label yet; "
-            f"train again when labels of later rows are known (maturity is {format_duration(spec.maturity)})"
-        ) from error
+        raise DataError(f"{spec.name}: {_all_seen(spec, incumbent.version)}") from error
     models = {"challenger": read_model(challenger, data.workspace)}
     models |= {"champion": incumbent.model} if incumbent else {}
     scored = score_rows(spec, rows, models, earlier_models(data, challenger, rows))
@@ -213,15 +209,43 @@ def leaks(data: TrainingData, training: pd.DataFrame) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(suspects) if name not in spec.training.allow_leaks)
 
 
-def _unseen(data: TrainingData, incumbent: Incumbent | None) -> Window:
+def why_nothing_to_compare_on(data: TrainingData, champion: ModelVersion) -> str:
+    """Return why a challenger could not be compared with the champion, if no later row has a label yet; else "".
+
+    Args:
+        data: The turn's rows.
+        champion: The champion's version.
+
+    Raises:
+        DataError: The champion has trained on rows after the hold-out.
+    """
+    unseen = _unseen(data, champion)
+    if unseen == data.split.holdout:
+        return ""
+    try:
+        data.rows(unseen, "compare on")
+    except NotEnoughError:
+        return _all_seen(data.spec, champion)
+    return ""
+
+
+def _all_seen(spec: ModelSpec, champion: ModelVersion) -> str:
+    return (
+        f"no challenger can be compared with champion {champion.version}, which has trained on all rows before "
+        f"{champion.trained_until:%Y-%m-%d %H:%M}, and no later row has a label yet; train again when labels of later "
+        f"rows are known (maturity is {format_duration(spec.maturity)})"
+    )
+
+
+def _unseen(data: TrainingData, champion: ModelVersion | None) -> Window:
     """The part of the hold-out that the champion has not trained on."""
     holdout = data.split.holdout
-    if incumbent is None or (holdout.since is not None and incumbent.version.trained_until <= holdout.since):
+    if champion is None or (holdout.since is not None and champion.trained_until <= holdout.since):
         return holdout
-    seen = incumbent.version.trained_until
+    seen = champion.trained_until
     if seen >= holdout.until:
         raise DataError(
-            f"{data.spec.name}: champion {incumbent.version.version} has trained on all rows before "
+            f"{data.spec.name}: champion {champion.version} has trained on all rows before "
             f"{seen:%Y-%m-%d %H:%M}, so the hold-out ({holdout}) has none left to compare on; "
             f"choose a later until, or wait for new labels"
         )

@@ -19,6 +19,23 @@ logger = step_logger("everfit.training")
 
 
 @step("compute")
+def why_nothing_to_compare_on(turn: OpenTurn, data: TrainingData) -> str:
+    """Return why a challenger could not be compared with the champion, before one is trained; "" if it could be.
+
+    Args:
+        turn: The turn.
+        data: The training data.
+
+    Raises:
+        DataError: The champion has trained on rows after the hold-out.
+    """
+    champion = incumbent_room.incumbent_version(turn.context, turn.entry)
+    if champion is None or incumbent_room.why_broken(turn):
+        return ""
+    return evaluate_room.why_nothing_to_compare_on(data, champion)
+
+
+@step("compute")
 def evaluate(turn: OpenTurn, data: TrainingData, challenger: Fitted) -> Evidence:
     """Measure challenger, champion and a dummy on the same hold-out rows.
 

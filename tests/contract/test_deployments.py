@@ -114,6 +114,13 @@ def test_a_mistake_in_prefect_yaml_is_told(tmp_path: Path, change: Change, told:
     assert told in "; ".join(lint.find_problems(prefect_file=path))
 
 
+def test_a_key_that_is_twice_in_prefect_yaml_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "prefect.yaml"
+    path.write_text("name: mine\npull: []\nname: yours\n")
+
+    assert "name: the key is written in line 1 and again in line 3" in "; ".join(lint.find_problems(prefect_file=path))
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [

@@ -84,6 +84,18 @@ def test_another_trigger_over_the_same_rows_finds_nothing_new(released: str):
     assert model_registry.versions(context(released).mlflow, "deliveries") == [1]
 
 
+def test_right_after_a_release_nothing_is_trained_that_could_not_be_compared(released: str):
+    """Given rows without labels since the release, and another spec, when a turn runs, then it ends before it fits."""
+    Path(released).write_text(yaml.safe_dump(SPEC | {"gate": {"confidence": 0.9}}))
+    write_month(Path(released).parent, "spring", deliveries("2024-03-01", 1, seed=1))
+
+    turn = run(released, MARCH + timedelta(seconds=5))
+
+    assert (turn["state"], turn["candidates"]) == ("NothingNew", [])
+    assert "no later row has a label yet; train again when" in turn["reasons"][0]
+    assert model_registry.versions(context(released).mlflow, "deliveries") == [1]
+
+
 def test_a_challenger_that_learned_nothing_better_does_not_replace_the_champion(released: str):
     write_month(Path(released).parent, "spring", deliveries("2024-03-01", 30, seed=1))
 

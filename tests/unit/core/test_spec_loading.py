@@ -1,5 +1,7 @@
 """A spec as a person writes it: what is read, and what is said of a mistaken key."""
 
+import re
+
 import pytest
 
 from everfit.blocks.content import SpecContent
@@ -64,6 +66,28 @@ def test_an_empty_key_and_a_value_of_another_type_are_told_in_words_of_the_spec(
 
     with pytest.raises(SpecError, match=sentence):
         read_spec(f"{rest}\n{written}\n", "sales.yaml")
+
+
+@pytest.mark.parametrize(
+    ("written", "sentence"),
+    [
+        ("name: returns", "sales.yaml: name: the key is written in line 2 and again in line 6; remove one of them"),
+        ("gate:\n  min_rows: 3\n  min_rows: 3", "min_rows: the key is written in line 7 and again in line 8"),
+        ('gate: {min_rows: 3, "min_rows": 4}', "min_rows: the key is written twice in line 6"),
+        ("joins: [{source: {path: x, path: y}}]", "path: the key is written twice in line 6"),
+    ],
+)
+def test_a_key_that_is_written_twice_is_an_error(written: str, sentence: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(sentence)):
+        read_spec(f"{SPEC}{written}\n", "sales.yaml")
+
+
+def test_a_key_of_a_merged_mapping_may_be_written_again() -> None:
+    merged = "{columns: {a: &shared {ignore: true}, b: {<<: *shared, ignore: false}, c: {<<: *shared}}}"
+
+    columns = read_spec(f"{SPEC}monitoring: {merged}\n", "sales.yaml").monitoring.columns
+
+    assert [columns[name].ignore for name in "abc"] == [True, False, True]
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
