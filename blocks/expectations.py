@@ -29,7 +29,8 @@ class ExpectationsPolicy(Policy):
     suite: tuple[Expectation, ...] | None = Field(
         default=None,
         description="The expectations. By default everfit infers them from the first window and keeps them with "
-        "the model as `expectations.yaml`.",
+        "the model as `expectations.yaml`. Inferred bounds yield to measured quality, until a person edits that file "
+        "or accepts a proposal by `everfit expectations MODEL --write`.",
     )
     max_bad_share: float = Field(
         default=0.05,

@@ -81,7 +81,7 @@ def _propose(model: str, until: str | None, *, write: bool) -> dict[str, Any]:
     if write and spec.expectations.suite is not None:
         raise SpecError(f"{spec.name}: the suite is in the spec, under expectations.suite; edit it there")
     if write:
-        keep_suite(spec, proposed, workspace)
+        keep_suite(spec, proposed, workspace, accepted=True)
     old, new = (write_suite(suite).decode().splitlines() for suite in (present, proposed))
     return {
         "model": spec.name,

@@ -72,7 +72,7 @@ def _accept_rows(spec: ModelSpec, batch: Batch, validation: Validation, staging:
         matched = MatchedRows(status, again.old_day, again.in_quarantine | matched.in_quarantine)
     _quarantine(spec, batch, validation, matched, staging, aside)
     if validation.passed:
-        if validation.suite_inferred:
+        if validation.suite_inferred or validation.yielded:
             keep_suite(spec, read_suite(staging.workspace.read(staging.path("suite.yaml"))), staging.workspace)
         changed_by = None if batch.from_quarantine else batch.changed_by
         keep_kinds(staging.workspace, spec.name, batch.kinds, changed_by)

@@ -1,5 +1,6 @@
 """Infer a model's expectation suite from its first window, or read it from the spec."""
 
+import hashlib
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
@@ -23,6 +24,14 @@ _TOLERANT = 0.95
 _TREND = 0.8
 """A column with at least this rank correlation with time gets no bounds, because it keeps moving."""
 
+_ROOM = 0.05
+"""Share of missing values beyond the expected one that is still ordinary."""
+_FEWEST_IN_WINDOW, _FEWEST_WINDOWS, _TREND_WINDOWS = 30, 4, 8
+"""Rows of a window, windows, and windows of a trend, below which shares of missing values tell nothing."""
+
+_OF_EVERFIT, _OF_A_PERSON = "# Inferred by everfit, digest ", "# Accepted by a person"
+"""First lines of a kept suite: one that everfit inferred, with the digest of its other lines, or one to keep to."""
+
 
 def suite_of(spec: ModelSpec, workspace: Workspace) -> tuple[Expectation, ...] | None:
     """Return the suite in the spec or the inferred suite, or None before the first window."""
@@ -32,9 +41,43 @@ def suite_of(spec: ModelSpec, workspace: Workspace) -> tuple[Expectation, ...] |
     return read_suite(workspace.read(path)) if workspace.exists(path) else None
 
 
-def keep_suite(spec: ModelSpec, suite: tuple[Expectation, ...], workspace: Workspace) -> None:
-    """Keep an inferred suite for later windows."""
-    workspace.write(suite_path(spec, workspace), write_suite(suite))
+def keep_suite(
+    spec: ModelSpec, suite: tuple[Expectation, ...], workspace: Workspace, *, accepted: bool = False
+) -> None:
+    """Keep a suite for later windows.
+
+    Args:
+        spec: Spec of the model.
+        suite: The suite.
+        workspace: Workspace of the model.
+        accepted: Whether a person accepted it, so that it doesn't yield to measured quality.
+    """
+    content = write_suite(suite)
+    first = _OF_A_PERSON if accepted else f"{_OF_EVERFIT}{_digest(content)}"
+    workspace.write(suite_path(spec, workspace), first.encode() + b"\n" + content)
+
+
+def suite_yields(spec: ModelSpec, workspace: Workspace) -> bool:
+    """Return whether the model's tolerant expectations yield to measured quality: nobody wrote or accepted them.
+
+    A kept suite that a person edited has another digest. Suites that an earlier everfit kept have no first line, and
+    count as inferred.
+    """
+    path = suite_path(spec, workspace)
+    if spec.expectations.suite is not None or not workspace.exists(path):
+        return False
+    first, _, content = workspace.read(path).partition(b"\n")
+    line = first.decode(errors="replace")
+    return not line.startswith("#") or line == f"{_OF_EVERFIT}{_digest(content)}"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def is_tolerant(expectation: Expectation) -> bool:
+    """Return whether some rows may fail an expectation: an inferred bound, and no rule without exceptions."""
+    return float(expectation.kwargs.get("mostly", 1.0)) < 1.0
 
 
 def read_suite(content: bytes) -> tuple[Expectation, ...]:
@@ -67,7 +110,8 @@ def infer_suite(frame: pd.DataFrame, spec: ModelSpec) -> tuple[Expectation, ...]
 
     Only rules without exceptions are strict: the key exists and names one row, and the event time exists. Ranges,
     categories and shares of missing values tolerate some exceptions. A column that moves with time, or whose categories
-    come and go, gets no bounds.
+    come and go, gets no bounds. How many values may be missing is learnt from windows as monitoring has them, because
+    the share in all rows together says nothing about how much it varies.
 
     Args:
         frame: Rows of the window; everfit's own columns are ignored.
@@ -108,7 +152,7 @@ def without_bounds(suite: tuple[Expectation, ...], columns: Collection[str]) -> 
     return tuple(
         expectation
         for expectation in suite
-        if "mostly" not in expectation.kwargs or str(expectation.kwargs.get("column")) not in set(columns)
+        if not is_tolerant(expectation) or str(expectation.kwargs.get("column")) not in set(columns)
     )
 
 
@@ -133,22 +177,33 @@ def _inferred(frame: pd.DataFrame, spec: ModelSpec) -> Iterator[Expectation]:
     elif roles.key:
         yield Expectation(type="expect_compound_columns_to_be_unique", kwargs={"column_list": list(roles.key)})
     left_out = {*needed, roles.label_time, *roles.ignore}
+    windows = _windows(frame, spec)
     for name in frame.columns:
         if name not in left_out:
-            inferred = _of_column(frame[name], timed=roles.event_time is not None, is_target=name == roles.target)
+            timed = roles.event_time is not None
+            inferred = _of_column(frame[name], windows, timed=timed, is_target=name == roles.target)
             free = {"expect_column_values_to_be_in_set"} if name in roles.text else set()
             yield from (expectation for expectation in inferred if expectation.type not in free)
 
 
-def _of_column(column: pd.Series, *, timed: bool, is_target: bool) -> Iterator[Expectation]:
+def _windows(frame: pd.DataFrame, spec: ModelSpec) -> np.ndarray | None:
+    """Return the number of each row's window, back from the newest row, shape (rows,); None if windows tell nothing."""
+    name = spec.columns.event_time
+    if name is None or not pd.api.types.is_datetime64_any_dtype(frame[name].dtype):
+        return None
+    times = frame[name]
+    ages = ((times.max() - times) / spec.monitoring.window).fillna(0).to_numpy()
+    return np.asarray(np.floor(ages), dtype=np.int64)
+
+
+def _of_column(column: pd.Series, windows: np.ndarray | None, *, timed: bool, is_target: bool) -> Iterator[Expectation]:
     name = str(column.name)
     present = column.dropna()
     yield Expectation(type="expect_column_to_exist", kwargs={"column": name})
     if present.empty:
         return
-    # Twice the observed share of missing values plus five points is still ordinary; labels come late.
-    filled = round(max(0.0, 1 - 2 * float(column.isna().mean()) - 0.05), 3)
-    if filled > 0 and not is_target:
+    filled = round(max(0.0, 1 - _ordinarily_missing(column.isna().to_numpy(), windows)), 3)
+    if filled > 0 and not is_target:  # labels come late
         yield Expectation(type="expect_column_values_to_not_be_null", kwargs={"column": name, "mostly": filled})
     if pd.api.types.is_numeric_dtype(present.dtype):
         if timed and _moves_with_time(present):
@@ -165,6 +220,29 @@ def _of_column(column: pd.Series, *, timed: bool, is_target: bool) -> Iterator[E
                 type="expect_column_values_to_be_in_set",
                 kwargs={"column": name, "value_set": values, "mostly": _TOLERANT},
             )
+
+
+def _ordinarily_missing(missing: np.ndarray, windows: np.ndarray | None) -> float:
+    """Return up to which share of missing values a window is ordinary; 1 if that share moves with time.
+
+    Twice the share in all rows, or the largest share of a window and the width of their range, whichever is more; and
+    five points.
+    """
+    allowed = 2 * float(missing.mean()) + _ROOM
+    if windows is None or not missing.any():
+        return allowed
+    rows = np.bincount(windows)
+    enough = rows >= _FEWEST_IN_WINDOW
+    shares = np.bincount(windows, weights=missing)[enough] / rows[enough]
+    if len(shares) < _FEWEST_WINDOWS:
+        return allowed
+    width = float(np.ptp(shares))
+    ranks = pd.Series(shares).rank().to_numpy()
+    if len(shares) >= _TREND_WINDOWS and width > _ROOM:
+        moves = abs(float(np.corrcoef(np.arange(len(ranks)), ranks)[0, 1])) >= _TREND
+        if moves:
+            return 1.0
+    return max(allowed, float(shares.max()) + width + _ROOM)
 
 
 def _moves_with_time(present: pd.Series) -> bool:

@@ -12,13 +12,22 @@ from pydantic import Field
 from everfit.blocks.expectations import Expectation
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record
+from everfit.tasks.data.applicable import applicable_expectations, refusing_expectations
 from everfit.tasks.data.deduplication import CONFLICT
 from everfit.tasks.data.expectation_results import ExpectationResult, describe_expectation
-from everfit.tasks.data.expectation_runner import Checker, check_rows, named_columns
+from everfit.tasks.data.expectation_runner import Checker, check_rows
 from everfit.tasks.data.rhythm import check_rhythm
 from everfit.tasks.data.staged_batch import Batch
 from everfit.tasks.data.staging import OWN, Staging, fresh, from_parquet, selected_rows, slices, to_parquet
-from everfit.tasks.data.suite import SAMPLE_ROWS, infer_suite, is_key_check, read_suite, suite_of, write_suite
+from everfit.tasks.data.suite import (
+    SAMPLE_ROWS,
+    infer_suite,
+    is_tolerant,
+    read_suite,
+    suite_of,
+    suite_yields,
+    write_suite,
+)
 from everfit.tasks.sources import FAULTS
 from everfit.tasks.storage.workspace import Workspace
 
@@ -40,6 +49,11 @@ class Validation(Record):
     reasons: tuple[str, ...] = Field(description="Reasons why the batch was refused; empty if it passed.")
     outcomes: tuple[ExpectationResult, ...]
     suite_inferred: bool = Field(description="Whether the suite was inferred from this very batch.")
+    yielded: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda names: not names,
+        description="Inferred expectations that would have refused the batch, and yielded to a loss of quality.",
+    )
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -70,7 +84,7 @@ class _Bad:
     blamed: dict[int, list[tuple[npt.NDArray[np.int64], int]]]
 
 
-def validate(spec: ModelSpec, batch: Batch, workspace: Workspace) -> Validation:
+def validate(spec: ModelSpec, batch: Batch, workspace: Workspace, *, quality_is_lost: bool = False) -> Validation:
     """Check the staged rows.
 
     Rows that fail a strict expectation are bad and go to quarantine. The batch fails if an expectation fails without
@@ -80,6 +94,8 @@ def validate(spec: ModelSpec, batch: Batch, workspace: Workspace) -> Validation:
         spec: Spec of the model.
         batch: The staged batch.
         workspace: Workspace of the batch.
+        quality_is_lost: Whether a measured loss of quality calls for the turn. Tolerant expectations that everfit
+            inferred and nobody accepted don't refuse the batch then.
 
     Returns:
         The result, the same when a turn is run again.
@@ -98,21 +114,17 @@ def validate(spec: ModelSpec, batch: Batch, workspace: Workspace) -> Validation:
     workspace.write(staging.path("suite.yaml"), write_suite(suite))
     rhythm = tuple(check_rhythm(spec, batch, staging))
     validation = _validated(spec, batch, staging, suite, rhythm).model_copy(update={"suite_inferred": kept is None})
-    if kept is None and (holding := _holding(suite, spec, batch, validation)) != suite:
-        workspace.write(staging.path("suite.yaml"), write_suite(holding))
-        validation = _validated(spec, batch, staging, holding, rhythm).model_copy(update={"suite_inferred": True})
+    if kept is None or (quality_is_lost and suite_yields(spec, workspace)):
+        refusing = refusing_expectations(suite, spec, batch, validation.outcomes)
+        refusing = [expectation for expectation in refusing if kept is None or is_tolerant(expectation)]
+        if refusing:
+            holding = tuple(expectation for expectation in suite if expectation not in refusing)
+            workspace.write(staging.path("suite.yaml"), write_suite(holding))
+            yielded = () if kept is None else tuple(map(describe_expectation, refusing))
+            changes = {"suite_inferred": kept is None, "yielded": yielded}
+            validation = _validated(spec, batch, staging, holding, rhythm).model_copy(update=changes)
     workspace.write(record, validation.canonical_json().encode())
     return validation
-
-
-def _holding(
-    suite: tuple[Expectation, ...], spec: ModelSpec, batch: Batch, validation: Validation
-) -> tuple[Expectation, ...]:
-    """Return an inferred suite without the expectations by which its own rows would be refused."""
-    applicable = applicable_expectations(suite, spec, batch)
-    outcomes = validation.outcomes[len(validation.outcomes) - len(applicable) :]
-    refusing = [applicable[position] for position, outcome in enumerate(outcomes) if outcome.refuses_batch]
-    return tuple(expectation for expectation in suite if expectation not in refusing)
 
 
 def _validated(
@@ -141,20 +153,6 @@ def _validated(
         staging.workspace.write(staging.path(f"{number:05d}.bad.parquet"), to_parquet(_blamed(bad, number, span)))
     own = (*_own_outcomes(batch, faulty, has_key=bool(spec.columns.key)), *rhythm)
     return _result_of(spec, batch, int(bad.rows.sum()), own, tuple(checker.outcomes()))
-
-
-def applicable_expectations(suite: Sequence[Expectation], spec: ModelSpec, batch: Batch) -> list[Expectation]:
-    """Return the expectations to check.
-
-    Left out are unique keys, which deduplication checks, missing columns, which are reported once, and columns that the
-    spec ignores.
-    """
-    left_out = {*batch.missing_columns, *spec.columns.ignore}
-    return [
-        expectation
-        for expectation in suite
-        if not is_key_check(expectation, spec.columns.key) and not left_out & set(named_columns(expectation) or ())
-    ]
 
 
 def _own_outcomes(batch: Batch, faulty: int, *, has_key: bool) -> Iterator[ExpectationResult]:

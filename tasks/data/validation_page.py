@@ -8,11 +8,12 @@ from everfit.blocks.expectations import Expectation
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.outside_text import page_text
 from everfit.tasks.core.page_policy import policy_of, with_policy
+from everfit.tasks.data.applicable import applicable_expectations
 from everfit.tasks.data.expectation_results import ExpectationResult
 from everfit.tasks.data.staged_batch import Batch
 from everfit.tasks.data.staging import Staging
 from everfit.tasks.data.suite import read_suite
-from everfit.tasks.data.validate import ONE_ROW, Validation, applicable_expectations
+from everfit.tasks.data.validate import ONE_ROW, Validation
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from everfit.tasks.core.event_names import (
 )
 from everfit.tasks.core.events import emit
 from everfit.tasks.core.final_states import ended
-from everfit.tasks.data.suite import keep_suite, suite_of, without_bounds
+from everfit.tasks.data.suite import keep_suite, suite_of, suite_yields, without_bounds
 from everfit.tasks.incidents.recording import follow_up
 from everfit.tasks.ledger import Release
 from everfit.tasks.ledger.requests import RequestOutcome
@@ -124,9 +124,9 @@ def _tell_people(
 
 @step("decision", log="announce")
 def yield_expectations(monitored: MonitoredModel, signals: Signals, decision: TriageDecision) -> tuple[str, ...]:
-    """Let the inferred expectations yield to a change of the data that measured quality shows to be harmless.
+    """Let the inferred expectations yield to measured quality: to a harmless change, and to a loss that calls a turn.
 
-    Training would refuse such rows otherwise. Expectations that a person wrote in the spec stay.
+    Training would refuse such rows otherwise. Expectations that a person wrote or accepted stay.
 
     Args:
         monitored: The monitored model.
@@ -137,7 +137,8 @@ def yield_expectations(monitored: MonitoredModel, signals: Signals, decision: Tr
         The columns whose bounds were removed.
     """
     spec, workspace = monitored.context.spec, monitored.context.workspace
-    if not decision.remembered.harmless or spec.expectations.suite is not None:
+    yields = decision.remembered.harmless or decision.remembered.bounds_yield
+    if not yields or not suite_yields(spec, workspace):
         return ()
     suite = suite_of(spec, workspace) or ()
     kept = without_bounds(suite, signals.data.broken)
@@ -145,7 +146,8 @@ def yield_expectations(monitored: MonitoredModel, signals: Signals, decision: Tr
         return ()
     keep_suite(spec, kept, workspace)
     changed = tuple(sorted({str(expectation.kwargs["column"]) for expectation in suite if expectation not in kept}))
-    logger.info("the inferred expectations of %s are removed: the change is harmless", ", ".join(changed))
+    why = "the change is harmless" if decision.remembered.harmless else "measured quality decides"
+    logger.info("the inferred expectations of %s are removed: %s", ", ".join(changed), why)
     return changed
 
 

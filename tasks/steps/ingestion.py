@@ -112,7 +112,8 @@ def validate(turn: OpenTurn, batch: Batch) -> Validation:
         >>> validation.passed, validation.bad_rows
         (True, 0)
     """
-    validation = validate_room.validate(turn.context.spec, batch, turn.context.workspace)
+    is_lost = turn.entry.trigger.kind == "quality"
+    validation = validate_room.validate(turn.context.spec, batch, turn.context.workspace, quality_is_lost=is_lost)
     logger.info(
         "%s of %s expectations hold, %s bad rows",
         sum(outcome.passed for outcome in validation.outcomes),
@@ -121,6 +122,8 @@ def validate(turn: OpenTurn, batch: Batch) -> Validation:
     )
     for warning in validation.warnings:
         logger.warning("%s", warning)
+    for expectation in validation.yielded:
+        logger.warning("%s fails; everfit inferred it, so it yields to the loss of quality", expectation)
     validation_results.show(turn.context, batch, validation)
     turn.keep(validation=validation)
     return validation

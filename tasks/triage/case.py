@@ -187,15 +187,20 @@ class Case(Record):
         row = list(takewhile(self._has_this_problem, reversed(self.history.windows)))
         if any(past.harmless for past in row):
             return True
-        lasting = 1 + len(non_overlapping(row, lambda past: past.window, before=self.signals.window, shared=NEARLY))
         since = (row[-1] if row else self.signals).window.since
         labelled, loss = self.signals.quality.window, self.realised
-        if lasting < self.policy.retraining.data_problem_windows or loss is None:
+        if self.lasting_problem < self.policy.retraining.data_problem_windows or loss is None:
             return False
         if since is None or labelled is None or labelled.since is None or labelled.since < since:
             return False
         surely = loss.loss + NormalDist().inv_cdf(self.policy.monitoring.confidence) * loss.standard_error
         return not loss.lost and loss.loss <= loss.bound and surely <= 2 * loss.bound
+
+    @property
+    def lasting_problem(self) -> int:
+        """For how many windows the same columns have been broken, this one included; overlapping ones count once."""
+        row = list(takewhile(self._has_this_problem, reversed(self.history.windows)))
+        return 1 + len(non_overlapping(row, lambda past: past.window, before=self.signals.window, shared=NEARLY))
 
     def _has_this_problem(self, past: PastWindow) -> bool:
         """Return whether the same columns were broken; expectations that yield meanwhile leave fewer problems."""

@@ -2,6 +2,7 @@
 
 from everfit.blocks.policy import format_duration
 from everfit.tasks.triage.case import Case, Finding, sign
+from everfit.tasks.triage.signals import INFERRED_BOUND
 
 _SURELY_SOME = 7.0
 """If this many rows are expected, none come by chance once in a thousand times (Poisson)."""
@@ -9,10 +10,24 @@ _PATIENCE = 1.25
 """A pause may be longer than the usual one by this factor."""
 
 
+def bounds_yield(case: Case) -> bool:
+    """Return whether all that is wrong with the data are bounds that everfit inferred, and measured quality decides.
+
+    A sure loss of quality is a better reason to learn from such rows than a guessed bound is to refuse them. Where
+    nothing is sure, the bounds hold until the problem has lasted; then the gate may judge.
+    """
+    problems = case.signals.data.bad
+    if not problems or any(problem.kind != INFERRED_BOUND for problem in problems):
+        return False
+    if any(loss is not None and loss.lost for loss in (case.realised, case.unrecovered)):
+        return True
+    return case.realised is not None and case.lasting_problem >= case.policy.retraining.data_problem_windows
+
+
 def bad_data(case: Case) -> Finding | None:
     """The data is broken, so no model may learn from it."""
     problems, signature = case.signals.data.bad, case.data_problem
-    if not problems or case.data_is_harmless:
+    if not problems or case.data_is_harmless or bounds_yield(case):
         return None
     lasting = case.lasting(signature)
     reasons = tuple(problem.summary for problem in problems)
@@ -21,6 +36,18 @@ def bad_data(case: Case) -> Finding | None:
             f"this has lasted {lasting} windows: fix the source, or accept the change in the spec's expectations",
         )
     return Finding(rule="bad_data", verdict="quarantine", reasons=reasons, signature=signature)
+
+
+def yielding_bounds(case: Case) -> Finding | None:
+    """The data is beyond bounds that everfit inferred, and measured quality says more than these do."""
+    if not bounds_yield(case) or case.data_is_harmless:
+        return None
+    why = "everfit inferred this bound and nobody accepted it, so measured quality decides"
+    reasons = (
+        *(f"{problem.summary}; {why}" for problem in case.signals.data.bad),
+        *(() if case.realised is None else (case.realised.summary,)),
+    )
+    return Finding(rule="yielding_bounds", verdict="watch", reasons=reasons, signature=case.data_problem)
 
 
 def unknown_data(case: Case) -> Finding | None:

@@ -9,6 +9,7 @@ from everfit.tasks.core.figures import Figure
 from everfit.tasks.core.metric_scale import facts_of
 from everfit.tasks.core.records import Record, Trigger, TriggerKind, Window
 from everfit.tasks.triage.case import Case, Finding, TriagePolicy
+from everfit.tasks.triage.data_rules import bounds_yield
 from everfit.tasks.triage.history import History, PastWindow
 from everfit.tasks.triage.limit_rules import broken_limits
 from everfit.tasks.triage.quality_loss import LossEvidence, remember
@@ -99,6 +100,7 @@ def triage(signals: Signals, history: History, policy: TriagePolicy) -> TriageDe
         quality=remember(signals.quality),
         broken=signals.data.broken,
         harmless=case.data_is_harmless,
+        bounds_yield=bounds_yield(case) and not case.data_is_harmless,
         broken_limits=broken_limits(case),
     )
     return TriageDecision(

@@ -48,6 +48,11 @@ class PastWindow(Record):
         description="Figures of fairness and calibration that were beyond their limits.",
     )
     harmless: bool = Field(default=False, description="Whether quality on such data was measured to be as before.")
+    bounds_yield: bool = Field(
+        default=False,
+        exclude_if=lambda yields: not yields,
+        description="Whether the broken bounds are inferred ones that measured quality takes precedence over.",
+    )
 
     @property
     def judged_quality(self) -> PastQuality | None:

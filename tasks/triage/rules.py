@@ -11,7 +11,7 @@ from statistics import NormalDist
 from everfit.blocks.policy import format_duration
 from everfit.tasks.triage.area import Area
 from everfit.tasks.triage.case import Case, Finding, sign
-from everfit.tasks.triage.data_rules import bad_data, missing_rows, silent_feed, unknown_data, unused
+from everfit.tasks.triage.data_rules import bad_data, missing_rows, silent_feed, unknown_data, unused, yielding_bounds
 from everfit.tasks.triage.limit_rules import broken_limit, broken_limit_escalation, broken_limit_retraining
 from everfit.tasks.triage.loss_rules import (
     bad_release,
@@ -233,6 +233,7 @@ RULES: tuple[Callable[[Case], Finding | None], ...] = (
     more_evidence,
     broken_limit,
     harmless_change,
+    yielding_bounds,
     persistent_drift,
     unused,
     uncertain,

@@ -33,10 +33,16 @@ class ChampionReference(Record):
     previous_version: int | None = Field(default=None, description="The previous champion, if it is kept.")
 
 
+INFERRED_BOUND = "inferred_bound"
+"""The kind of a problem that is a bound which everfit inferred and nobody accepted: it yields to measured quality."""
+
+
 class Problem(Record):
     """One thing that is wrong with the data."""
 
-    kind: str = Field(description="Such as `frozen`, `missing`, `unseen`, `implausible`, `expectation`.")
+    kind: str = Field(
+        description="Such as `frozen`, `missing`, `unseen`, `implausible`, `expectation`, `inferred_bound`."
+    )
     column: str | None = None
     summary: str = Field(validation_alias=AliasChoices("summary", "words"))
 

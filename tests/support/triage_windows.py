@@ -11,6 +11,7 @@ from everfit.tasks.triage.history import History
 from everfit.tasks.triage.interval_signal import IntervalSignal
 from everfit.tasks.triage.quality_signals import EstimateSignal, PreviousSignal, QualitySignal
 from everfit.tasks.triage.signals import (
+    INFERRED_BOUND,
     DataSignal,
     DriftSignal,
     LabelsSignal,
@@ -54,6 +55,13 @@ WINDOWS: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
         {},
         "watch",
         "harmless_change",
+    ),
+    "beyond an inferred bound for good, quality is not known to be as before": (
+        signals(5, data=broken(INFERRED_BOUND, "gusts"), quality=quality(0.74, 5, standard_error=0.05)),
+        History(windows=tuple(past(n, broken=("gusts",), verdict="quarantine", rule="bad_data") for n in (3, 4))),
+        {},
+        "watch",
+        "yielding_bounds",
     ),
     "labels that stop": (
         signals(

@@ -40,12 +40,14 @@ class Loop:
         path.parent.mkdir(exist_ok=True)
         frame.to_parquet(path, index=False) if path.suffix == ".parquet" else frame.to_csv(path, index=False)
 
-    def turn(self, until: datetime, turn_id: str | None = None) -> tuple[Batch, Validation]:
+    def turn(
+        self, until: datetime, turn_id: str | None = None, *, quality_is_lost: bool = False
+    ) -> tuple[Batch, Validation]:
         """Read, check and take in; rows in are rows accepted, quarantined and known, always."""
         turn_id = turn_id or f"turn-{until:%Y%m%d%H}"
         before, aside = self.count("dataset"), self.count("quarantine")
         batch = ingest(self.spec, until, turn_id, self.workspace)
-        validation = validate(self.spec, batch, self.workspace)
+        validation = validate(self.spec, batch, self.workspace, quality_is_lost=quality_is_lost)
         commit_batch(self.spec, batch, validation, self.workspace)
         assert batch.read == batch.new + batch.changed + batch.duplicates
         assert batch.read == validation.accepted + validation.quarantined + batch.duplicates

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.core.records import Window
-from everfit.tasks.data.suite import suite_of
+from everfit.tasks.data.suite import suite_of, suite_yields
 from everfit.tasks.monitoring.live_predictions import LivePredictions
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals import expectations
@@ -27,9 +27,13 @@ def check_data(window: MonitoredWindow) -> DataSignal:
     monitored, live, spec = window.monitored, window.live, window.monitored.context.spec
     profile = monitored.reference.profile
     expected = expected_rows(profile, monitored.windows.window, monitored.champion.released)
-    suite = suite_of(spec, monitored.context.workspace) or ()
+    workspace = monitored.context.workspace
     unmet = expectations.unmet(
-        suite, live.sample, [*monitored.features, *monitored.texts], spec.expectations.max_bad_share
+        suite_of(spec, workspace) or (),
+        live.sample,
+        [*monitored.features, *monitored.texts],
+        spec.expectations.max_bad_share,
+        inferred=suite_yields(spec, workspace),
     )
     rhythm = measure_rhythm(window)
     if rhythm.expected is not None:

@@ -36,6 +36,9 @@ Severity = Literal["bad", "suspect"]
 FEWEST_ROWS = 50
 """Fewer rows say nothing about shares."""
 
+_OFTEN_EMPTY, _MOSTLY_EMPTY = 0.05, 0.5
+"""Shares of missing values in the reference: from the first one on a model has learnt what a missing value means."""
+
 
 class Feed(Record):
     """The arrival of one stream of rows, such as the prediction log or the labels."""
@@ -184,8 +187,10 @@ def _filled(profile: ColumnProfile, counts: ColumnHistogram, bounds: DataQuality
         yield _finding("not_numeric", "bad", name, (invalid, bounds.implausible_share), summary)
     elif now - before >= bounds.missing_jump and now >= min(1.0, natural + 0.05):
         summary = f"{name}: {now:.0%} of the rows have no value, {before:.0%} had none in the reference"
-        # A column that is mostly empty anyway means something by it, such as no gusts on a calm day.
-        severity: Severity = "bad" if before < 0.5 else "suspect"
+        # A column that is often empty anyway means something by it, such as no gusts on a calm day. More of that is a
+        # change, and no fault, unless a column that was mostly filled is hardly ever filled now.
+        often, emptied = before >= _OFTEN_EMPTY, before < _MOSTLY_EMPTY and now >= bounds.frozen_share
+        severity: Severity = "suspect" if often and not emptied else "bad"
         yield _finding("missing", severity, name, (now, before + bounds.missing_jump), summary)
 
 

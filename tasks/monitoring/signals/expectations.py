@@ -6,15 +6,21 @@ import pandas as pd
 
 from everfit.blocks.expectations import Expectation
 from everfit.tasks.data.expectation_runner import Checker, named_columns
+from everfit.tasks.data.suite import is_tolerant
 from everfit.tasks.monitoring.signals.data_quality import FEWEST_ROWS
-from everfit.tasks.triage.signals import Problem
+from everfit.tasks.triage.signals import INFERRED_BOUND, Problem
 
 MOST_ROWS = 20_000
 """A larger window is checked by a sample, since a share of its rows decides."""
 
 
 def unmet(
-    suite: Sequence[Expectation], rows: pd.DataFrame, columns: Collection[str], max_bad_share: float
+    suite: Sequence[Expectation],
+    rows: pd.DataFrame,
+    columns: Collection[str],
+    max_bad_share: float,
+    *,
+    inferred: bool = False,
 ) -> tuple[Problem, ...] | None:
     """Return the expectations that the new rows fail.
 
@@ -26,6 +32,7 @@ def unmet(
         rows: The rows of the prediction log, or a sample of it.
         columns: The inputs.
         max_bad_share: Share of the rows that may fail strict expectations.
+        inferred: Whether the suite's tolerant expectations were inferred, and nobody accepted them.
 
     Returns:
         The failed expectations; None if there are too few rows to say.
@@ -48,7 +55,9 @@ def unmet(
     outcomes = list(zip(applicable, checker.outcomes(), strict=True))
     problems = [
         Problem(
-            kind="expectation", column=_subject(expectation), summary=f"{outcome.expectation} fails: {outcome.observed}"
+            kind=INFERRED_BOUND if inferred and is_tolerant(expectation) else "expectation",
+            column=_subject(expectation),
+            summary=f"{outcome.expectation} fails: {outcome.observed}",
         )
         for expectation, outcome in outcomes
         if outcome.refuses_batch

@@ -111,6 +111,24 @@ def test_ordinary_drift_is_never_bad_data(column: str) -> None:
         assert quality.status in {"good", "suspect"}
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "severity"),
+    [(0.0, 0.3, "bad"), (0.1, 0.35, "suspect"), (0.1, 0.97, "bad"), (0.6, 0.97, "suspect")],
+)
+def test_more_missing_values_of_a_column_that_often_has_none_are_no_fault(
+    before: float, now: float, severity: str
+) -> None:
+    random = np.random.default_rng(3)
+
+    def emptied(frame: pd.DataFrame, share: float) -> pd.DataFrame:
+        return frame.assign(price=frame["price"].where(random.random(len(frame)) >= share))
+
+    reference = profile_frame(emptied(_frame(), before), FEATURES)
+    window = emptied(_frame(600, seed=1).assign(month=2, rain=0.0), now)
+    found = data_quality(reference, histograms(window, reference), MonitoringPolicy()).findings
+    assert [(finding.kind, finding.severity) for finding in found] == [("missing", severity)]
+
+
 def test_too_few_rows_are_not_good() -> None:
     assert _quality(lambda frame: frame.iloc[:10]).status == "unknown"
     assert _quality(lambda frame: frame.iloc[:0]).status == "unknown"

@@ -47,6 +47,16 @@ def test_what_training_would_refuse_is_told(column: str, change: Any, named: str
     assert named in result[0].summary
 
 
+def test_an_inferred_bound_is_told_apart_and_a_rule_without_exceptions_is_not_one() -> None:
+    suite = [
+        expect("column_values_to_be_between", column="x", max_value=-100, mostly=0.95),
+        expect("column_values_to_not_be_null", column="noise"),
+    ]
+    rows = rows_of()[COLUMNS].assign(noise=np.nan)
+    result = unmet(suite, rows, COLUMNS, 0.05, inferred=True)
+    assert [(item.kind, item.column) for item in result or ()] == [("inferred_bound", "x"), ("expectation", "noise")]
+
+
 @pytest.mark.parametrize(("bad", "told"), [(40, False), (60, True)])
 def test_a_strict_expectation_may_fail_for_a_few_rows(bad: int, told: bool) -> None:
     rows = rows_of()[["x"]]

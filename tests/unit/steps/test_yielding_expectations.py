@@ -17,7 +17,7 @@ from everfit.tasks.steps.actions import yield_expectations
 from everfit.tasks.triage.history import History
 from everfit.tasks.turns.context import Context
 
-FEBRUARY, MARCH = (datetime(2024, month, 1, tzinfo=UTC) for month in (2, 3))
+FEBRUARY, MARCH, APRIL = (datetime(2024, month, 1, tzinfo=UTC) for month in (2, 3, 4))
 
 
 @pytest.fixture
@@ -69,3 +69,38 @@ def test_a_change_that_costs_quality_is_refused_as_before(loop: Loop) -> None:
 def test_expectations_of_a_person_stay(loop: Loop) -> None:
     loop.changes["expectations"] = {"suite": [{"type": "expect_column_to_exist", "kwargs": {"column": "price"}}]}
     assert look(loop, harmless=True) == ()
+
+
+def test_an_accepted_suite_stays(loop: Loop) -> None:
+    keep_suite(loop.spec, infer_suite(loop.dataset(), loop.spec), loop.workspace, accepted=True)
+    assert look(loop, harmless=True) == ()
+    assert "price" in bounded(loop)
+
+
+def dearer(loop: Loop) -> None:
+    """Rows after February whose prices are far beyond those of before."""
+    loop.write("more.csv", sales(50, since="2024-02-10", first=100).assign(price=1_000.0))
+
+
+def test_a_turn_that_lost_quality_calls_for_is_not_refused_by_an_inferred_bound(loop: Loop) -> None:
+    dearer(loop)
+    refused = loop.turn(MARCH, "by-cadence")[1]
+    assert not refused.passed
+    assert "price" in bounded(loop)
+
+    taken = loop.turn(MARCH, "by-loss", quality_is_lost=True)[1]
+    assert taken.passed
+    assert [name for name in taken.yielded if "column=price" in name] == list(taken.yielded) != []
+    assert loop.count("dataset") == 150  # with the rows that were refused
+    loop.write("yet-more.csv", sales(50, since="2024-03-10", first=150).assign(price=1_000.0))
+    assert loop.turn(APRIL, "the bound is gone")[1].passed
+
+
+def test_what_a_person_accepted_or_what_has_no_exceptions_refuses_it_all_the_same(loop: Loop) -> None:
+    dearer(loop)
+    keep_suite(loop.spec, infer_suite(loop.dataset(), loop.spec), loop.workspace, accepted=True)
+    assert not loop.turn(MARCH, "accepted", quality_is_lost=True)[1].passed
+
+    keep_suite(loop.spec, infer_suite(loop.dataset(), loop.spec), loop.workspace)
+    loop.write("more.csv", sales(50, since="2024-02-10", first=100).drop(columns="shop"))
+    assert not loop.turn(MARCH, "no-column", quality_is_lost=True)[1].passed

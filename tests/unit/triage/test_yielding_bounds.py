@@ -1,0 +1,47 @@
+"""A bound that everfit inferred, and nobody accepted, never stops a retraining that measured quality calls for."""
+
+from support.triage import SICK, broken, decide, past, quality, signals
+
+from everfit.tasks.triage.history import History
+from everfit.tasks.triage.quality_signals import QualitySignal
+from everfit.tasks.triage.signals import INFERRED_BOUND, DataSignal, LabelsSignal, Problem
+
+BEYOND = broken(INFERRED_BOUND, "listings")
+UNKNOWN = QualitySignal(status="not_enough", reason="no mature labels")
+UNSURE = quality(0.74, 5, standard_error=0.05)
+
+
+def lasting(windows: int) -> History:
+    numbers = range(6 - windows, 5)
+    return History(windows=tuple(past(n, broken=("listings",), verdict="quarantine", rule="bad_data") for n in numbers))
+
+
+def test_a_sure_loss_calls_a_turn_at_once_and_the_artifact_names_the_bound() -> None:
+    decision = decide(signals(data=BEYOND, quality=SICK))
+    assert (decision.verdict, decision.rule, decision.remembered.bounds_yield) == ("retrain", "realised_loss", True)
+    assert any("listings: inferred_bound; everfit inferred this bound" in reason for reason in decision.reasons)
+
+
+def test_without_a_loss_the_bound_holds_until_the_problem_has_lasted() -> None:
+    assert decide(signals(5, data=BEYOND, quality=UNSURE), lasting(2)).rule == "bad_data"
+    decision = decide(signals(5, data=BEYOND, quality=UNSURE), lasting(3))
+    assert (decision.rule, decision.remembered.bounds_yield) == ("yielding_bounds", True)
+
+
+def test_then_a_turn_is_tried_by_cadence() -> None:
+    many = LabelsSignal(status="measured", new_rows=5_000, unseen_rows=5_000)
+    assert decide(signals(5, data=BEYOND, quality=UNSURE, labels=many), lasting(2)).rule == "bad_data"
+    assert decide(signals(5, data=BEYOND, quality=UNSURE, labels=many), lasting(3)).rule == "enough_new_rows"
+
+
+def test_a_bound_does_not_yield_to_what_is_not_measured() -> None:
+    decision = decide(signals(5, data=BEYOND, quality=UNKNOWN), lasting(5))
+    assert (decision.rule, decision.remembered.bounds_yield) == ("bad_data", False)
+
+
+def test_what_a_person_wrote_or_accepted_and_broken_feeds_stop_a_turn_as_before() -> None:
+    for kind in ("expectation", "missing", "broken_sensor"):
+        assert decide(signals(data=broken(kind, "listings"), quality=SICK)).rule == "bad_data"
+    bound, sensor = BEYOND.bad[0], Problem(kind="broken_sensor", column="x", summary="x: one value")
+    both = DataSignal(status="measured", rows=2_000, bad=(bound, sensor))
+    assert decide(signals(data=both, quality=SICK)).rule == "bad_data"
