@@ -55,7 +55,7 @@ COMMANDS = {
     "score": Command(("score", _MODEL, "--since", "2024-03-20", "--until", "2024-04-05")),
     "score a file": Command(("score", _MODEL, "--input", "deliveries/spring.csv")),
     "labels": Command(("labels", _MODEL, "--until", "2024-04-05"), "scored"),
-    "labels of a file": Command(("labels", _MODEL, "labels.csv"), "scored"),
+    "labels of a file": Command(("labels", _MODEL, "labels.csv", "--until", "2024-04-05"), "scored"),
     "label-queue": Command(("label-queue", _MODEL, "--n", "20", "--until", "2024-04-05"), "scored"),
     "monitor": Command(("monitor", _MODEL, "--until", "2024-04-05"), "scored"),
     "quarantine": Command(("quarantine", _MODEL, "--discard")),

@@ -127,9 +127,10 @@ def test_an_interrupt_stays_an_interrupt(
         drift_html(_frame(600, 0), _frame(600, 1), POLICY, tmp_path / "drift.html")
 
 
-def test_a_category_is_no_script(tmp_path: Path) -> None:
+def test_a_category_and_the_name_of_a_column_are_no_script(tmp_path: Path) -> None:
     script = "</script><script>alert(1)</script>"
-    rows = pd.DataFrame({"city": pd.Series([script, "Oslo"] * 50, dtype=object), "x": range(100)})
+    rows = pd.DataFrame({"city": pd.Series([script, "Oslo"] * 50, dtype=object), script: range(100), "x[/": range(100)})
+    rows = rows.assign(**{"x</": range(100)})
     drift_html(rows, rows, MonitoringPolicy(), tmp_path / "drift.html")
 
     text = (tmp_path / "drift.html").read_text()

@@ -6,7 +6,7 @@ given; the numbers beside the plots are Evidently's own, of the sample, by the s
 
 import html
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,17 @@ def _shown(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(**{name: rows[name].map(page_text) for name in texts})
 
 
+def _shown_names(names: Iterable[str]) -> dict[str, str]:
+    """Return for each column a name that can't act in the page, since a header may come with the data too."""
+    shown: dict[str, str] = {}
+    for name in names:
+        text = page_text(name)
+        while text in shown.values():
+            text += "'"
+        shown[name] = text
+    return shown
+
+
 def _by_effect(names: Sequence[str], result: DriftResult | None) -> list[str]:
     """The names, those that have moved most first."""
     effects = {} if result is None else {column.column: column.effect or 0.0 for column in result.columns}
@@ -183,21 +194,23 @@ def _ready(side: pd.DataFrame, drawn: Sequence[str], numeric: Sequence[str]) -> 
 
 
 def _render(old: pd.DataFrame, new: pd.DataFrame, *, numeric: Sequence[str], policy: MonitoringPolicy) -> str:
-    evidently = import_evidently()
+    evidently, shown = import_evidently(), _shown_names(old.columns)
     try:
         metrics = [
             evidently.metrics.ValueDrift(
-                column=name,
+                column=shown[name],
                 method=_method(policy, name, "numeric" if name in numeric else "categorical"),
                 threshold=policy.threshold(name, "numeric" if name in numeric else "categorical"),
             )
             for name in old.columns
         ]
         definition = evidently.DataDefinition(
-            numerical_columns=list(numeric),
-            categorical_columns=[name for name in old.columns if name not in numeric],
+            numerical_columns=[shown[name] for name in numeric],
+            categorical_columns=[shown[name] for name in old.columns if name not in numeric],
         )
-        sides = [evidently.Dataset.from_pandas(side, data_definition=definition) for side in (new, old)]
+        sides = [
+            evidently.Dataset.from_pandas(side.rename(columns=shown), data_definition=definition) for side in (new, old)
+        ]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return str(evidently.Report(metrics, include_tests=True).run(*sides).get_html_str(as_iframe=False))
