@@ -10,15 +10,11 @@ from everfit.blocks.training import CANDIDATES, DEFAULT_CANDIDATES
 from everfit.deployments.init.entity import propose_entity
 from everfit.deployments.init.holdout import propose_holdout
 from everfit.deployments.init.look import Look, distinct_share, has_whole_numbers
-from everfit.deployments.init.names import (
-    is_named_as_birth,
-    is_named_as_date_part,
-    is_named_as_identifier,
-    is_named_as_protected,
-)
+from everfit.deployments.init.names import is_named_as_identifier, is_named_as_protected
 from everfit.deployments.init.proposal import Proposal
 from everfit.deployments.init.prose import MOST_COLUMNS, try_text
 from everfit.deployments.init.spellings import padded_key_notes, spelling_notes
+from everfit.deployments.init.time_like import mark_spans, why_its_time_is_no_feature
 from everfit.deployments.init.times import Choose, propose_times
 from everfit.deployments.init.window import propose_window
 from everfit.tasks.core.column_words import namesakes_of
@@ -208,6 +204,7 @@ def _features(seen: Look, made: Proposal) -> None:
         if is_named_as_protected(name) and frame[name].nunique() > 1:
             made.protected.append(name)
     _leave_leaks_out(frame, made)
+    mark_spans(seen, made)
     _try_texts(frame, made)
     if not made.features:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(made.ignored.items())[:5])
@@ -269,9 +266,8 @@ def _reason_to_ignore(column: pd.Series, seen: Look, made: Proposal) -> str | No
     present = column.dropna()
     if column.nunique(dropna=False) == 1:  # one value or missing may be informative
         return "empty" if present.empty else f"constant: always {present.tolist()[0]!r}"
-    if column.name in seen.times:
-        what = "a birth; derive an age" if is_named_as_birth(column.name) else "a time; derive features"
-        return f"{what} from it in the source if it is informative"
+    if (reason := why_its_time_is_no_feature(column, seen, made.event_time)) is not None:
+        return reason
     if _is_prose(column):
         return _FREE_TEXT
     if (amount := _written_amount(present)) or _names_rows(present):
@@ -281,12 +277,6 @@ def _reason_to_ignore(column: pd.Series, seen: Look, made: Proposal) -> str | No
             if amount
             else "identifier: nearly unique in every row"
         )
-    if (
-        made.event_time is not None
-        and is_named_as_date_part(column.name)
-        and _is_part_of(column, seen.frame[made.event_time])
-    ):
-        return "part of the event time: later rows have values that no model has seen"
     return None
 
 
@@ -314,12 +304,3 @@ def _names_rows(present: pd.Series) -> bool:
     return has_whole_numbers(present) and (
         (share > 0.99 and is_named_as_identifier(present.name)) or _counts_rows(present)
     )
-
-
-def _is_part_of(column: pd.Series, times: pd.Series) -> bool:
-    """Return whether a column is the year, month or day of the times. An hour recurs daily and may be informative."""
-    if not pd.api.types.is_numeric_dtype(column.dtype):
-        return False
-    zone = times.dt
-    parts = (zone.year, zone.month, zone.day, zone.quarter, zone.dayofyear, zone.isocalendar().week)
-    return any(float((column == part.astype("float64")).mean()) > 0.9 for part in parts)
