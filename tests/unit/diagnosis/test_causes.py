@@ -11,6 +11,8 @@ from everfit.blocks.errors import DataError, NotEnoughError
 from everfit.tasks.core.loss_diagnosis import Diagnosis
 from everfit.tasks.diagnosis.diagnosis import diagnose
 from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, LabelledRows, row_loss_of, row_losses
+from everfit.tasks.diagnosis.loss_split import split_loss
+from everfit.tasks.diagnosis.shared_rows import SharedRows
 
 
 @pytest.mark.slow
@@ -35,6 +37,37 @@ def test_the_cause_of_each_world_is_named(world: World, cause: str) -> None:
         assert f"carrier = {carrier}" in worst or worst.startswith("distance >")  # all rows of ZZ are far away
         assert found.columns[0].name in {"carrier", "distance"}
         assert found.columns[0].certain
+
+
+@pytest.mark.parametrize(("unseen_loss", "cause"), [(1.1, "mixed"), (0.5, "changed_meaning")])
+def test_a_smaller_cause_is_named_from_a_quarter_of_the_loss_on(unseen_loss: float, cause: str) -> None:
+    """Given that 900 rows mean something else now and 100 were never seen, then each part is the loss of its rows."""
+    noise = 0.02 * np.random.default_rng(0).normal(size=2_000)
+    is_new, unseen = np.arange(2_000) >= 1_000, np.arange(2_000) >= 1_900
+    losses = np.where(unseen, unseen_loss, np.where(is_new, 0.4, 0.1)) + noise
+    old, new = (LabelledRows(pd.DataFrame({"at": np.arange(1_000)}), losses[side]) for side in (~is_new, is_new))
+    shared = SharedRows(np.where(unseen, 0.999, 0.5), np.full(2_000, 0.1), is_new)
+
+    found = split_loss(DiagnosisEvidence.sampled(old, new, ["at"]), shared)
+
+    expected = [0.0, 0.9 * 0.3, 0.1 * (unseen_loss - 0.1)]
+    assert [part.change for part in found.parts] == pytest.approx(expected, abs=0.005)
+    assert found.cause == cause
+
+
+def test_a_change_of_meaning_counts_as_often_as_the_window_has_its_rows() -> None:
+    """Given 250 rows in place of 750 that mean something else now, and 750 hard ones in place of 250."""
+    noise = 0.02 * np.random.default_rng(0).normal(size=2_000)
+    is_new = np.arange(2_000) >= 1_000
+    hard = np.where(is_new, np.arange(2_000) >= 1_250, np.arange(2_000) >= 750)
+    losses = np.where(hard, 0.4, np.where(is_new, 0.5, 0.1)) + noise
+    old, new = (LabelledRows(pd.DataFrame({"at": np.arange(1_000)}), losses[side]) for side in (~is_new, is_new))
+    shared = SharedRows(np.where(hard, 0.75, 0.25), np.where(hard, 0.4, 0.2), is_new)
+
+    found = split_loss(DiagnosisEvidence.sampled(old, new, ["at"]), shared)
+
+    assert [part.change for part in found.parts] == pytest.approx([0.15, 0.1, 0.0], abs=0.005)
+    assert found.cause == "mixed"
 
 
 @pytest.mark.slow
