@@ -28,6 +28,8 @@ _MOST = 10_000
 """Rows of which the delay is estimated."""
 _CHANGED = 0.001
 """Error of the test whether delays of the newer rows are others."""
+_NEWEST = tuple(part / 20 for part in range(3, 16))
+"""Shares of the rows, the newest, whose delays are compared with those of the others."""
 _AT_RISK = 20
 """This many rows must have been followed for a time that counts."""
 _FADED = 0.2
@@ -115,21 +117,29 @@ def _late_share(times: Floats, seen: npt.NDArray[np.bool_], maturity: float) -> 
 
 
 def _newer(times: Floats, seen: npt.NDArray[np.bool_], age: Floats) -> npt.NDArray[np.bool_] | None:
-    """Return which rows are of the newer half if their delays are others, else None."""
+    """Return which rows are newer than the clearest change of the delays; None if they never surely changed."""
     from scipy.stats import logrank
 
-    newer = age <= np.median(age)
-    if min(seen[newer].sum(), seen[~newer].sum()) < FEWEST:
-        return None
-    # Both are compared over the same follow-up, so that a later part of the older rows' delays counts for neither.
-    follow_up = float(age[newer].max())
-    parts = [
-        _censored(np.minimum(times[part], follow_up), seen[part] & (times[part] <= follow_up))
-        for part in (newer, ~newer)
-    ]
     if len(np.unique(times[seen])) < 2:
         return None  # all delays are one
-    return newer if logrank(*parts).pvalue < _CHANGED else None
+    clearest, found, before = 0.0, None, None
+    for share in _NEWEST:
+        newer = age <= np.quantile(age, share)
+        if min(seen[newer].sum(), seen[~newer].sum()) < FEWEST:
+            continue
+        # Both are compared over the same follow-up, so that a later part of the older rows' delays counts for neither.
+        follow_up = float(age[newer].max())
+        parts = [
+            _censored(np.minimum(times[part], follow_up), seen[part] & (times[part] <= follow_up))
+            for part in (newer, ~newer)
+        ]
+        test = logrank(*parts)
+        certain = test.pvalue < _CHANGED / len(_NEWEST)
+        if certain and abs(test.statistic) > clearest:
+            # Some older rows near the change would spoil the tail, so the next newer part is taken.
+            clearest, found = abs(test.statistic), newer if before is None else before
+        before = newer if certain else None
+    return found
 
 
 def _censored(times: Floats, seen: npt.NDArray[np.bool_]) -> Any:

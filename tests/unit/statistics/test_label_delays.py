@@ -33,6 +33,9 @@ def observed(draw: Draw, rows: int = 5_000, days: int = 60, seed: int = 0) -> tu
         ),
         pytest.param(lambda random, age: np.where(age > 30, 5.0, 20.0), 20.0, 0.99, id="changing"),
         pytest.param(
+            lambda random, age: random.exponential(np.where(age > 24, 4.0, 2.0)), 9.2, 0.99, id="changed lately"
+        ),
+        pytest.param(
             lambda random, age: np.where(random.random(len(age)) < 0.2, NEVER, 10.0), 10.0, 0.79, id="some never"
         ),
     ],
