@@ -1,6 +1,7 @@
 """Which MLflow: its address, and a client of it."""
 
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,6 +9,7 @@ from everfit.blocks.errors import ModelError
 from everfit.blocks.settings import Settings
 from everfit.tasks.core.reachable import why_no_mlflow, why_unreachable
 from everfit.tasks.registry.moved_folder import follow_moved_folder
+from everfit.tasks.storage.durable import sync_file, sync_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -52,4 +54,35 @@ def tracking_client(settings: Settings) -> "MlflowClient":
     uri = use_tracking(settings)
     from mlflow import MlflowClient
 
+    if uri.startswith(_SQLITE) and "?" not in uri:
+        _make_database(Path(uri.removeprefix(_SQLITE)))
     return MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI"))
+
+
+def _make_database(path: Path) -> None:
+    """Make MLflow's SQLite database, if there is none; it gets its name when it is whole.
+
+    MLflow makes the tables in many steps, and can't go on where a process was killed among them.
+    """
+    if path.exists() or not path.parent.is_dir():
+        return
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    unfinished.unlink(missing_ok=True)  # of an earlier process with this number
+    _make_tables(f"{_SQLITE}{unfinished}")
+    sync_file(unfinished)
+    try:
+        path.hardlink_to(unfinished)
+    except OSError:  # another process was faster, or the file system has no links
+        if not path.exists():
+            unfinished.replace(path)
+    for left in path.parent.glob(f"{path.name}.*.tmp*"):  # also of processes that were killed
+        left.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def _make_tables(uri: str) -> None:
+    from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    store = SqlAlchemyStore(uri, DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)  # type: ignore[no-untyped-call]
+    store.engine.dispose()
