@@ -206,7 +206,7 @@ def _of_column(column: pd.Series, windows: np.ndarray | None, *, timed: bool, is
     if filled > 0 and not is_target:  # labels come late
         yield Expectation(type="expect_column_values_to_not_be_null", kwargs={"column": name, "mostly": filled})
     if pd.api.types.is_numeric_dtype(present.dtype):
-        if timed and _moves_with_time(present):
+        if timed and (_moves_with_time(present) or _is_code_of_time(present)):
             return
         low, high = _room(present.to_numpy(dtype=np.float64))
         yield Expectation(
@@ -252,6 +252,11 @@ def _moves_with_time(present: pd.Series) -> bool:
     order = pd.Series(np.arange(len(present), dtype=np.float64))
     ranks = present.reset_index(drop=True).rank()
     return bool(abs(float(np.corrcoef(order, ranks)[0, 1])) >= _TREND)
+
+
+def _is_code_of_time(present: pd.Series) -> bool:
+    """Return whether numbers are few, and newer rows have other ones than older rows, such as seasons from 1 to 4."""
+    return present.nunique() <= MAX_CATEGORIES and _comes_and_goes(present)
 
 
 def _comes_and_goes(present: pd.Series) -> bool:

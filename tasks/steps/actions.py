@@ -124,7 +124,7 @@ def _tell_people(
 
 @step("decision", log="announce")
 def yield_expectations(monitored: MonitoredModel, signals: Signals, decision: TriageDecision) -> tuple[str, ...]:
-    """Let the inferred expectations yield to measured quality: to a harmless change, and to a loss that calls a turn.
+    """Let the inferred expectations yield to measured quality: to a harmless change, or for a turn that is called.
 
     Training would refuse such rows otherwise. Expectations that a person wrote or accepted stay.
 
@@ -137,7 +137,8 @@ def yield_expectations(monitored: MonitoredModel, signals: Signals, decision: Tr
         The columns whose bounds were removed.
     """
     spec, workspace = monitored.context.spec, monitored.context.workspace
-    yields = decision.remembered.harmless or decision.remembered.bounds_yield
+    calls = VERDICTS[decision.verdict].calls_turn  # whose batch the bounds would refuse
+    yields = decision.remembered.harmless or (decision.remembered.bounds_yield and calls)
     if not yields or not suite_yields(spec, workspace):
         return ()
     suite = suite_of(spec, workspace) or ()

@@ -184,23 +184,27 @@ class Case(Record):
         """
         if not self.data_problem:
             return False
-        row = list(takewhile(self._has_this_problem, reversed(self.history.windows)))
+        row, loss = self._windows_with_the_problem, self.realised
         if any(past.harmless for past in row):
             return True
-        since = (row[-1] if row else self.signals).window.since
-        labelled, loss = self.signals.quality.window, self.realised
-        if self.lasting_problem < self.policy.retraining.data_problem_windows or loss is None:
+        lasting = 1 + len(non_overlapping(row, lambda past: past.window, before=self.signals.window, shared=NEARLY))
+        if lasting < self.policy.retraining.data_problem_windows or loss is None:
             return False
-        if since is None or labelled is None or labelled.since is None or labelled.since < since:
+        if not self.is_labelled_since_the_problem:
             return False
         surely = loss.loss + NormalDist().inv_cdf(self.policy.monitoring.confidence) * loss.standard_error
         return not loss.lost and loss.loss <= loss.bound and surely <= 2 * loss.bound
 
     @property
-    def lasting_problem(self) -> int:
-        """For how many windows the same columns have been broken, this one included; overlapping ones count once."""
-        row = list(takewhile(self._has_this_problem, reversed(self.history.windows)))
-        return 1 + len(non_overlapping(row, lambda past: past.window, before=self.signals.window, shared=NEARLY))
+    def is_labelled_since_the_problem(self) -> bool:
+        """Whether all labelled rows are from after the same columns broke."""
+        row, labelled = self._windows_with_the_problem, self.signals.quality.window
+        since = (row[-1] if row else self.signals).window.since
+        return since is not None and labelled is not None and labelled.since is not None and labelled.since >= since
+
+    @property
+    def _windows_with_the_problem(self) -> list[PastWindow]:
+        return list(takewhile(self._has_this_problem, reversed(self.history.windows)))
 
     def _has_this_problem(self, past: PastWindow) -> bool:
         """Return whether the same columns were broken; expectations that yield meanwhile leave fewer problems."""

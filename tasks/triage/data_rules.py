@@ -14,14 +14,14 @@ def bounds_yield(case: Case) -> bool:
     """Return whether all that is wrong with the data are bounds that everfit inferred, and measured quality decides.
 
     A sure loss of quality is a better reason to learn from such rows than a guessed bound is to refuse them. Where
-    nothing is sure, the bounds hold until the problem has lasted; then the gate may judge.
+    nothing is sure, the bounds hold until all labelled rows are from after the change; then the gate may judge.
     """
     problems = case.signals.data.bad
     if not problems or any(problem.kind != INFERRED_BOUND for problem in problems):
         return False
     if any(loss is not None and loss.lost for loss in (case.realised, case.unrecovered)):
         return True
-    return case.realised is not None and case.lasting_problem >= case.policy.retraining.data_problem_windows
+    return case.realised is not None and case.is_labelled_since_the_problem
 
 
 def bad_data(case: Case) -> Finding | None:

@@ -91,6 +91,14 @@ def test_a_column_that_is_ever_less_filled_may_be_empty() -> None:
     assert least_filled([0.01, 0.01, 0.02, 0.02, 0.02, 0.03, 0.03, 0.03, 0.03, 0.03]) is not None  # next to nothing
 
 
+def test_a_code_of_time_has_no_bounds_and_another_small_number_has() -> None:
+    frame = reports([0.0] * 10)
+    seasons = frame.assign(x=np.where(np.arange(1_000) < 850, 1.0, 2.0))
+    rooms = frame.assign(x=1.0 + np.arange(1_000) % 4)
+    assert "expect_column_values_to_be_between" not in of(infer_suite(seasons, TIMED), "x")
+    assert "expect_column_values_to_be_between" in of(infer_suite(rooms, TIMED), "x")
+
+
 def test_a_suite_yields_unless_a_person_wrote_edited_or_accepted_it(tmp_path: Path) -> None:
     workspace, suite = Workspace(str(tmp_path)), infer_suite(rows(), SPEC)
     assert not suite_yields(SPEC, workspace)  # there is none yet

@@ -15,6 +15,7 @@ from everfit.tasks.monitoring.champion_at import ChampionAt
 from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.steps.actions import yield_expectations
 from everfit.tasks.triage.history import History
+from everfit.tasks.triage.signals import INFERRED_BOUND, Signals
 from everfit.tasks.turns.context import Context
 
 FEBRUARY, MARCH, APRIL = (datetime(2024, month, 1, tzinfo=UTC) for month in (2, 3, 4))
@@ -33,11 +34,15 @@ def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loop:
 
 def look(loop: Loop, *, harmless: bool) -> tuple[str, ...]:
     """A look at prices that have come empty for weeks, over quality that is as before, or is not."""
+    before = History(windows=tuple(past(number, broken=("price",)) for number in (3, 4)))
+    actual = signals(5, data=broken("missing", "price"), quality=quality(0.75 if harmless else 0.6, 5))
+    return look_at(loop, actual, before)
+
+
+def look_at(loop: Loop, actual: Signals, before: History) -> tuple[str, ...]:
     champion = ChampionAt(model="sales", version=1, run_id="r", released=FEBRUARY)
     version = ModelVersion(model="sales", version=1, run_id="r", trained_until=FEBRUARY)
     monitored = MonitoredModel(Context(loop.spec, Settings()), MARCH, champion, version, (), ())
-    before = History(windows=tuple(past(number, broken=("price",)) for number in (3, 4)))
-    actual = signals(5, data=broken("missing", "price"), quality=quality(0.75 if harmless else 0.6, 5))
     result: tuple[str, ...] = yield_expectations.fn(monitored, actual, decide(actual, before))
     return result
 
@@ -104,3 +109,12 @@ def test_what_a_person_accepted_or_what_has_no_exceptions_refuses_it_all_the_sam
     keep_suite(loop.spec, infer_suite(loop.dataset(), loop.spec), loop.workspace)
     loop.write("more.csv", sales(50, since="2024-02-10", first=100).drop(columns="shop"))
     assert not loop.turn(MARCH, "no-column", quality_is_lost=True)[1].passed
+
+
+@pytest.mark.parametrize(("calls_turn", "removed"), [(True, ("price",)), (False, ())])
+def test_bounds_that_yield_are_removed_once_a_turn_is_called(
+    loop: Loop, calls_turn: bool, removed: tuple[str, ...]
+) -> None:
+    before = History(windows=(past(4, broken=("price",)),))
+    lost = quality(0.65 if calls_turn else 0.74, 5, standard_error=0.012 if calls_turn else 0.05)
+    assert look_at(loop, signals(5, data=broken(INFERRED_BOUND, "price"), quality=lost), before) == removed

@@ -1,19 +1,19 @@
 """A bound that everfit inferred, and nobody accepted, never stops a retraining that measured quality calls for."""
 
-from support.triage import SICK, broken, decide, past, quality, signals
+from support.triage import SICK, WEEK, broken, decide, past, quality, signals, week
 
+from everfit.tasks.core.records import Window
 from everfit.tasks.triage.history import History
 from everfit.tasks.triage.quality_signals import QualitySignal
 from everfit.tasks.triage.signals import INFERRED_BOUND, DataSignal, LabelsSignal, Problem
 
 BEYOND = broken(INFERRED_BOUND, "listings")
 UNKNOWN = QualitySignal(status="not_enough", reason="no mature labels")
-UNSURE = quality(0.74, 5, standard_error=0.05)
-
-
-def lasting(windows: int) -> History:
-    numbers = range(6 - windows, 5)
-    return History(windows=tuple(past(n, broken=("listings",), verdict="quarantine", rule="bad_data") for n in numbers))
+ONCE_BEFORE = History(windows=(past(4, broken=("listings",), verdict="quarantine", rule="bad_data"),))
+LATE = quality(
+    0.74, standard_error=0.05, window=Window(since=week(5).until - 1.2 * WEEK, until=week(5).until - 0.2 * WEEK)
+)
+"""Quality that nothing is sure of, on labels that come late, so that some are from before the window."""
 
 
 def test_a_sure_loss_calls_a_turn_at_once_and_the_artifact_names_the_bound() -> None:
@@ -22,20 +22,20 @@ def test_a_sure_loss_calls_a_turn_at_once_and_the_artifact_names_the_bound() -> 
     assert any("listings: inferred_bound; everfit inferred this bound" in reason for reason in decision.reasons)
 
 
-def test_without_a_loss_the_bound_holds_until_the_problem_has_lasted() -> None:
-    assert decide(signals(5, data=BEYOND, quality=UNSURE), lasting(2)).rule == "bad_data"
-    decision = decide(signals(5, data=BEYOND, quality=UNSURE), lasting(3))
+def test_without_a_loss_the_bound_holds_until_quality_is_measured_on_such_rows() -> None:
+    assert decide(signals(5, data=BEYOND, quality=LATE)).rule == "bad_data"
+    decision = decide(signals(5, data=BEYOND, quality=LATE), ONCE_BEFORE)
     assert (decision.rule, decision.remembered.bounds_yield) == ("yielding_bounds", True)
 
 
 def test_then_a_turn_is_tried_by_cadence() -> None:
     many = LabelsSignal(status="measured", new_rows=5_000, unseen_rows=5_000)
-    assert decide(signals(5, data=BEYOND, quality=UNSURE, labels=many), lasting(2)).rule == "bad_data"
-    assert decide(signals(5, data=BEYOND, quality=UNSURE, labels=many), lasting(3)).rule == "enough_new_rows"
+    assert decide(signals(5, data=BEYOND, quality=LATE, labels=many)).rule == "bad_data"
+    assert decide(signals(5, data=BEYOND, quality=LATE, labels=many), ONCE_BEFORE).rule == "enough_new_rows"
 
 
 def test_a_bound_does_not_yield_to_what_is_not_measured() -> None:
-    decision = decide(signals(5, data=BEYOND, quality=UNKNOWN), lasting(5))
+    decision = decide(signals(5, data=BEYOND, quality=UNKNOWN), ONCE_BEFORE)
     assert (decision.rule, decision.remembered.bounds_yield) == ("bad_data", False)
 
 
