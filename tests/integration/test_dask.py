@@ -14,6 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterName
 from prefect.settings import PREFECT_API_URL
 from support.deliveries import SPEC, deliveries, write_month
+from support.processes import Commands, forked
 from support.stack import wait_for
 
 from everfit.blocks.errors import EverfitError
@@ -31,12 +32,20 @@ pytest.importorskip("prefect_dask")
 
 
 @pytest.fixture
-def scheduler() -> Iterator[str]:
-    """A scheduler and two worker processes."""
-    from distributed import LocalCluster
+def scheduler(workspace: Path, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A scheduler and two worker processes, which are forked from a warm one."""
+    import distributed.nanny
+    import distributed.process
 
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+    monkeypatch.setattr(distributed.nanny, "get_mp_context", lambda: forked)
+    monkeypatch.setattr(distributed.process, "get_mp_context", lambda: forked)
+    with distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=None,
+        env=dict(os.environ),  # the warm process has that of whoever was forked first
     ) as cluster:
         yield cluster.scheduler_address
 
@@ -56,13 +65,13 @@ def test_a_turn_on_workers_finds_what_it_finds_in_threads(
     Path("deliveries.yaml").write_text(yaml.safe_dump(SPEC | {"training": training}))
     server = PREFECT_API_URL.value()
     assert server is not None
-    command = [Path(sys.executable).with_name("everfit"), "train", "deliveries.yaml", "--until", "2024-03-01", "--json"]
+    command = ["train", "deliveries.yaml", "--until", "2024-03-01", "--json"]
     given = os.environ | {RUNNER: "dask", ADDRESS: scheduler, "PREFECT_API_URL": server}
 
-    done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=240, check=False)
+    [(code, printed, errors)] = Commands(command, environment=given).said(240)
 
-    assert done.returncode == 0, done.stderr
-    turn = json.loads(done.stdout)
+    assert code == 0, errors
+    turn = json.loads(printed)
     assert turn["state"] == "Promoted"
     here = Context(load_spec("deliveries.yaml"), Settings())
     settled = here.ledger.turns.get(turn["turn_id"])
