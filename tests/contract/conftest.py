@@ -1,16 +1,19 @@
-"""The wheel, built once from a copy of the sources, and installed into an empty folder."""
+"""The wheel, built from a copy of the sources, and installed into an empty folder; other tests that read files."""
 
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from support.infra import load
+from support.prepared import digest_of, prepared
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("blocks", "tasks", "flows", "deployments", "infra")
+FILES = ("pyproject.toml", "LICENSE", "README.md")
 
 
 @pytest.fixture(scope="session")
@@ -20,28 +23,36 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built without network from a copy: what an earlier build left can't get into it."""
-    sources = tmp_path_factory.mktemp("sources")
-    for folder in FOLDERS:
-        shutil.copytree(ROOT / folder, sources / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "LICENSE", "README.md"):
-        if (ROOT / name).exists():
-            shutil.copy(ROOT / name, sources)
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist", "."]
-    built = subprocess.run(command, cwd=sources, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stdout + built.stderr
-    (path,) = (sources / "dist").glob("*.whl")
-    return path
+def installed() -> Path:
+    """A folder that holds what the wheel installs, and nothing else; the wheel lies beside it."""
+
+    def make(folder: Path) -> None:
+        with TemporaryDirectory() as copy:
+            wheel = _build(Path(copy), folder)
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target"]
+        subprocess.run([*command, folder / "installed", wheel], capture_output=True, check=True)
+
+    return prepared("wheel", make, digest_of(*(ROOT / name for name in (*FOLDERS, *FILES)))) / "installed"
 
 
 @pytest.fixture(scope="session")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds what the wheel installs, and nothing else."""
-    target = tmp_path_factory.mktemp("installed")
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", target, wheel]
-    subprocess.run(command, capture_output=True, check=True)
-    return target
+def wheel(installed: Path) -> Path:
+    """The wheel."""
+    (path,) = installed.parent.glob("*.whl")
+    return path
+
+
+def _build(sources: Path, into: Path) -> Path:
+    """Build without network from a copy: what an earlier build left can't get into the wheel."""
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, sources / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in FILES:
+        shutil.copy(ROOT / name, sources)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", into, "."]
+    built = subprocess.run(command, cwd=sources, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (path,) = into.glob("*.whl")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -60,6 +60,16 @@ def sources() -> str:
     return digest.hexdigest()
 
 
+def digest_of(*paths: Path) -> str:
+    """Return a digest of files, and of all files in folders but bytecode."""
+    digest = hashlib.sha256()
+    for path in paths:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
 def copied(folder: Path, to: Path) -> Path:
     """Copy a prepared folder whose workspace has an MLflow, and return the copy."""
     shutil.copytree(folder, to)
