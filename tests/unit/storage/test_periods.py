@@ -19,9 +19,10 @@ from everfit.tasks.storage.table_files import files_of
 from everfit.tasks.storage.tables import DAY, KEY, Table
 
 END = datetime(2024, 3, 10, 12, tzinfo=UTC)
+ROWS = 500
 
 
-def rows_of(days: int = 900, rows: int = 1_000, seed: int = 0) -> pd.DataFrame:
+def rows_of(days: int = 450, rows: int = ROWS, seed: int = 0) -> pd.DataFrame:
     drawn = np.random.default_rng(seed).uniform(0, days, rows)
     at = (pd.Timestamp(END) - pd.to_timedelta(np.sort(drawn)[::-1], unit="D")).as_unit("us").floor("s")
     return pd.DataFrame({KEY: np.arange(rows), "at": at, DAY: at.date, "x": np.arange(rows) / 2})
@@ -49,7 +50,7 @@ def planned(table: Table) -> Period | None:
 
 def random_windows(count: int) -> list[Window]:
     random = np.random.default_rng(1)
-    spans = [sorted(random.uniform(0, 920, 2)) for _ in range(count)]
+    spans = [sorted(random.uniform(0, 460, 2)) for _ in range(count)]
     windows = [Window(since=END - timedelta(days=old), until=END - timedelta(days=new)) for new, old in spans]
     edges = [datetime(2023, 1, 1, tzinfo=UTC), datetime(2023, 2, 1, tzinfo=UTC), datetime(2024, 1, 1, tzinfo=UTC)]
     return [*windows, *(Window(since=edge, until=edge + timedelta(days=31)) for edge in edges), Window(until=END)]
@@ -84,7 +85,7 @@ def test_partitions_of_days_become_longer_and_no_row_is_lost(period: Period, tmp
     for window, expected in zip(windows, before, strict=True):
         pd.testing.assert_frame_equal(table.read(window, "at").drop(columns=DAY), expected)
         pd.testing.assert_frame_equal(table.read(window, "at", version=version).drop(columns=DAY), expected)
-    later = rows_of(seed=1).assign(**{KEY: np.arange(1_000, 2_000)})
+    later = rows_of(seed=1).assign(**{KEY: np.arange(ROWS, 2 * ROWS)})
     table.append(later, "later")
     assert partitions(table) == {first_day(day, period) for day in (*rows[DAY], *later[DAY])}
 
@@ -107,7 +108,7 @@ def test_a_table_whose_lengthening_was_cut_off_has_all_rows_and_is_lengthened_la
     assert table.period() == "year"
     for window, expected in zip(windows, before, strict=True):
         pd.testing.assert_frame_equal(table.read(window, "at").drop(columns=DAY), expected)
-    later = rows_of(seed=1).assign(**{KEY: np.arange(1_000, 2_000)})
+    later = rows_of(seed=1).assign(**{KEY: np.arange(ROWS, 2 * ROWS)})
     table.append(later, "later")
     assert planned(table) == "month"
     table.lengthen("month")
@@ -127,7 +128,7 @@ def test_a_changed_row_replaces_the_old_one_in_another_partition(tmp_path: Path)
     table.supersede(moved.assign(**{DAY: moved["at"].dt.date}), "moved")
 
     found = table.read()
-    assert len(found) == 1_000
+    assert len(found) == ROWS
     assert sorted(found.loc[found["x"] == -1, KEY]) == sorted(old[KEY])
     assert set(found.loc[found["x"] == -1, DAY]) == {first_day(day, "month") for day in moved["at"].dt.date}
 
@@ -145,12 +146,12 @@ def test_old_days_are_deleted_to_the_day_where_partitions_are_longer(tmp_path: P
     table = table_of(tmp_path, "year", rows)
     old = int((rows["at"] < pd.Timestamp(cut, tz="UTC")).sum())
     facts = table_facts(table, "dataset", "at")
-    assert sum(day.rows for day in facts.days) == 1_000
+    assert sum(day.rows for day in facts.days) == ROWS
     assert sum(day.rows for day in facts.days if day.day < cut) == old
 
     assert delete_before(table, "dataset", cut, "at") == old
     assert table.oldest("at") >= datetime(2023, 8, 17, tzinfo=UTC)
-    assert len(table.read()) == 1_000 - old
+    assert len(table.read()) == ROWS - old
 
 
 def test_upkeep_lengthens_partitions_of_few_rows_and_then_plans_nothing(tmp_path: Path) -> None:
