@@ -1,6 +1,7 @@
 """What all tests share. Nothing here starts a server unless a test asks for the fixture."""
 
 import gc
+import importlib
 import itertools
 import os
 import shutil
@@ -49,6 +50,12 @@ os.environ["SSL_CERT_FILE"] = str(_AUTHORITY)
 os.environ.setdefault("XDG_RUNTIME_DIR", _HOME)  # without one, platformdirs warns at every look
 for variable in [name for name in os.environ if name.startswith(("EVERFIT_", "PREFECT_API_", "MLFLOW_TRACKING_"))]:
     del os.environ[variable]
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Import skops while there are few modules: it looks through all of them, which later takes it a second longer."""
+    if hasattr(session.config, "workerinput"):  # one of the processes that share all tests
+        importlib.import_module("skops.io")
 
 
 def pytest_collection_finish() -> None:

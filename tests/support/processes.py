@@ -12,6 +12,7 @@ from tempfile import TemporaryFile
 
 PRELOADED = (
     "support.seldom_collected",
+    "skops.io",  # it looks through all modules that there are, for a second once the others are there
     "everfit.deployments.cli.commands",
     "everfit.flows.training_flow",
     "everfit.flows.monitoring_flow",
@@ -24,7 +25,6 @@ PRELOADED = (
     "deltalake",
     "optuna",
     "shap",
-    "skops.io",
     "support.frozen",
 )
 _TESTS = str(Path(__file__).parents[1])
