@@ -78,6 +78,8 @@ def _start(port: int, database: Path) -> "subprocess.Popen[bytes]":
         # As Prefect starts a server for a flow that has none: without the services that look after deployments.
         "PREFECT__SERVER_EPHEMERAL": "1",
         "PREFECT__SERVER_FINAL": "1",
+        # No automation of these tests is to act, and without them the server has nothing to look through every second.
+        "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "0",
         # States of tasks are written some at a time; by itself the server writes each in a transaction of its own.
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "20",
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
