@@ -1,6 +1,7 @@
 """A registry with a small model of mixed columns, and a service that runs beside the test."""
 
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -15,6 +16,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import uvicorn
+from support.prepared import prepared
+from support.prepared import sources as code
 
 from everfit.blocks.serving import ServingPolicy
 from everfit.blocks.settings import Settings
@@ -86,17 +89,23 @@ def save(folder: Path, task: str, seed: int, *, described: bool = True, kept_as:
 
 
 @pytest.fixture(scope="session")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Saved models, by name."""
-    folder = tmp_path_factory.mktemp("models")
-    return {
-        "first": save(folder, "binary", 0),
-        "second": save(folder, "binary", 1),
-        "pickle": save(folder, "binary", 0, kept_as="cloudpickle"),
-        "plain": save(folder, "binary", 0, described=False),
-        "multiclass": save(folder, "multiclass", 0),
-        "regression": save(folder, "regression", 0),
+def sources() -> dict[str, str]:
+    """Saved models, by name. Tests change copies of them."""
+    models: dict[str, dict[str, Any]] = {
+        "first": {"task": "binary", "seed": 0},
+        "second": {"task": "binary", "seed": 1},
+        "pickle": {"task": "binary", "seed": 0, "kept_as": "cloudpickle"},
+        "plain": {"task": "binary", "seed": 0, "described": False},
+        "multiclass": {"task": "multiclass", "seed": 0},
+        "regression": {"task": "regression", "seed": 0},
     }
+
+    def make(folder: Path) -> None:
+        saved = {name: save(folder, **model) for name, model in models.items()}
+        (folder / "sources.json").write_text(json.dumps(saved))
+
+    folder = prepared("serving", make, code(), Path(__file__).read_text())
+    return dict(json.loads((folder / "sources.json").read_text()))
 
 
 @dataclass
