@@ -48,6 +48,40 @@ def first_turn(released: str) -> dict[str, Any]:
     return turn
 
 
+@pytest.fixture(scope="session")
+def _watched(prefect_server: None, _empty_mlflow: Path) -> Path:
+    """The folder of a model with a champion as of March, made once; stories begin with a copy."""
+    from support.watching import begin
+
+    def make(folder: Path) -> None:
+        with working_in(folder, _empty_mlflow):
+            begin(folder)
+
+    return prepared("watched", make, sources())
+
+
+@pytest.fixture
+def watched(_watched: Path, tmp_path: Path) -> Iterator[str]:
+    """The same model in a folder of the test's own; nothing has asked it yet."""
+    folder = copied(_watched, tmp_path / "watched")
+    with working_in(folder):
+        yield str(folder / "deliveries.yaml")
+
+
+@pytest.fixture
+def tried_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The serving check runs in this process and asks the service for a short time: that takes a tenth as long.
+
+    `test_serving_check.py` starts the program, and measures for as long as a turn does.
+    """
+    from everfit.infra.serving import capacity, check
+    from everfit.tasks.evaluation import serving_check
+
+    monkeypatch.setattr(serving_check, "_ask", check.check_version)
+    monkeypatch.setattr(capacity, "_ROUNDS", 2)
+    monkeypatch.setattr(capacity, "_SECONDS", 0.25)
+
+
 def _deliver(folder: Path) -> str:
     write_month(folder, "winter", deliveries("2024-01-01", 60))
     path = folder / "deliveries.yaml"

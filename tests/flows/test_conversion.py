@@ -20,7 +20,7 @@ from everfit.tasks.turns.context import Context
 from everfit.tasks.turns.turn_record import TurnRecord
 
 pytest.importorskip("skl2onnx")
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("prefect_server", "tried_here")
 
 MARCH = datetime(2024, 3, 1, tzinfo=UTC)
 GATE = {"serving": {"p99_ms": 1000}, "conversion": True}

@@ -12,7 +12,6 @@ from everfit.blocks.errors import DataError
 from everfit.blocks.settings import Settings
 from everfit.flows.labeling_flow import labeling
 from everfit.flows.scoring_flow import scoring
-from everfit.flows.training_flow import training
 from everfit.tasks.batch import manual_files
 from everfit.tasks.batch.trace import _release, trace_prediction
 from everfit.tasks.core.outside_text import html_text
@@ -37,24 +36,23 @@ def of(state: Any) -> tuple[str, Any]:
     return state.name, state.result()
 
 
-def test_predictions_and_labels_meet(model: str, workspace: Path) -> None:
-    assert training(model, MARCH, return_state=True).name == "Promoted"
+def test_predictions_and_labels_meet(released: str) -> None:
     march = deliveries("2024-03-02", 10, seed=1)
-    write_month(workspace.parent, "march", march)
+    write_month(Path(released).parent, "march", march)
     until = datetime(2024, 3, 8, tzinfo=UTC)
 
-    name, scored = of(scoring(model, MARCH, until, return_state=True))
+    name, scored = of(scoring(released, MARCH, until, return_state=True))
     assert (name, scored["added"]) == ("Scored", int((march["sent_at"] < until).sum()))
-    assert of(scoring(model, MARCH, until, return_state=True))[0] == "NothingNew"
-    name, rest = of(scoring(model, None, APRIL, return_state=True))
+    assert of(scoring(released, MARCH, until, return_state=True))[0] == "NothingNew"
+    name, rest = of(scoring(released, None, APRIL, return_state=True))
     assert (name, rest["added"]) == ("Scored", int((march["sent_at"] >= until).sum()))
 
-    name, content = of(labeling(model, until, return_state=True))
+    name, content = of(labeling(released, until, return_state=True))
     assert name == "Labelled"
     assert content["unmatched"] == 40 * 60  # those of the time before anything was predicted
-    assert of(labeling(model, until, return_state=True))[0] == "NothingNew"
+    assert of(labeling(released, until, return_state=True))[0] == "NothingNew"
 
-    here = Context(load_spec(model), Settings())
+    here = Context(load_spec(released), Settings())
     window = Window(since=MARCH, until=until)
     tables = [here.workspace.table("deliveries", name) for name in ("predictions", "labels")]
     then = labels.read_labelled(*tables, window, "sent_at", until)
@@ -66,8 +64,8 @@ def test_predictions_and_labels_meet(model: str, workspace: Path) -> None:
     assert (given["_label"].to_numpy() == truth.loc[given["id"]].to_numpy()).all()
 
     corrected = march.assign(late=~march["late"])
-    write_month(workspace.parent, "march", corrected.assign(known_at=march["known_at"] + pd.Timedelta("10D")))
-    name, content = of(labeling(model, APRIL, return_state=True))
+    write_month(Path(released).parent, "march", corrected.assign(known_at=march["known_at"] + pd.Timedelta("10D")))
+    name, content = of(labeling(released, APRIL, return_state=True))
     assert (name, content["recorded"]["corrected"]) == ("Labelled", len(known))
     assert labels.read_labelled(*tables, window, "sent_at", until)["_label"].equals(then["_label"])
 

@@ -13,7 +13,7 @@ from prefect import get_client
 from prefect.client.schemas.filters import DeploymentFilter
 from support.deliveries import SPEC, write_month
 from support.evidently import break_evidently
-from support.prepared import copied, prepared, sources, working_in
+from support.prepared import copied, working_in
 from support.watching import MARCH, WATCHED, begin, live, rows, run, window_of
 
 from everfit.deployments.cli import window_view
@@ -27,29 +27,10 @@ from everfit.tasks.monitoring.report import report_process
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
-@pytest.fixture(scope="session")
-def _watched(prefect_server: None, _empty_mlflow: Path) -> Path:
-    """The folder of a model with a champion as of March, made once; stories begin with a copy."""
-
-    def make(folder: Path) -> None:
-        with working_in(folder, _empty_mlflow):
-            begin(folder)
-
-    return prepared("watched", make, sources())
-
-
 @pytest.fixture(scope="module")
 def world(_watched: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A model with a champion as of March that no story of this world replaces."""
     folder = copied(_watched, tmp_path_factory.mktemp("watched") / "world")
-    with working_in(folder):
-        yield str(folder / "deliveries.yaml")
-
-
-@pytest.fixture
-def unasked(_watched: Path, tmp_path: Path) -> Iterator[str]:
-    """The same model in a folder of the test's own; nothing has asked it yet."""
-    folder = copied(_watched, tmp_path / "unasked")
     with working_in(folder):
         yield str(folder / "deliveries.yaml")
 
@@ -193,36 +174,36 @@ def test_labels_that_stop_are_told_to_a_person(world: str) -> None:
     assert result["signals"]["quality"]["coverage"] < 0.1
 
 
-def test_a_feed_that_is_silent_is_told_to_a_person(unasked: str) -> None:
-    run(monitoring, unasked, live(unasked, 0))
+def test_a_feed_that_is_silent_is_told_to_a_person(watched: str) -> None:
+    run(monitoring, watched, live(watched, 0))
 
-    result = run(monitoring, unasked, window_of(2)[1])
+    result = run(monitoring, watched, window_of(2)[1])
 
     assert (result["verdict"], result["rule"]) == ("escalate", "silent_feed")
 
 
-def test_a_model_that_nothing_asks_yet_pages_nobody(unasked: str) -> None:
-    result = run(monitoring, unasked, MARCH + timedelta(hours=1))
+def test_a_model_that_nothing_asks_yet_pages_nobody(watched: str) -> None:
+    result = run(monitoring, watched, MARCH + timedelta(hours=1))
 
     assert (result["verdict"], result["rule"]) == ("watch", "unused")
     assert "nothing has asked the model yet" in result["reasons"][0]
 
     # The looks of a day after that end at once, and the next day has a full one.
-    short = run(monitoring, unasked, MARCH + timedelta(hours=2))
+    short = run(monitoring, watched, MARCH + timedelta(hours=2))
     assert (short["state"], short["verdict"], short["mlflow_run_id"]) == ("NothingToWatch", None, None)
     assert "the last full look was at 2024-03-01 01:00" in short["reasons"][0]
-    assert run(monitoring, unasked, MARCH + timedelta(hours=26))["rule"] == "unused"
+    assert run(monitoring, watched, MARCH + timedelta(hours=26))["rule"] == "unused"
 
 
-def test_a_look_without_anything_new_ends_at_once_and_a_day_later_one_measures(unasked: str) -> None:
-    until = live(unasked, 0) + timedelta(days=2)  # all labels have come by then
-    assert run(monitoring, unasked, until)["verdict"] in {"healthy", "watch"}
+def test_a_look_without_anything_new_ends_at_once_and_a_day_later_one_measures(watched: str) -> None:
+    until = live(watched, 0) + timedelta(days=2)  # all labels have come by then
+    assert run(monitoring, watched, until)["verdict"] in {"healthy", "watch"}
 
-    short = run(monitoring, unasked, until + timedelta(hours=1))
+    short = run(monitoring, watched, until + timedelta(hours=1))
     assert (short["state"], short["mlflow_run_id"]) == ("NothingNew", None)
     assert "no prediction and no label has come since the full look at" in short["reasons"][0]
 
-    assert run(monitoring, unasked, until + timedelta(days=1))["verdict"] is not None
+    assert run(monitoring, watched, until + timedelta(days=1))["verdict"] is not None
 
 
 def test_evidently_raising_fails_the_run_and_is_never_healthy(

@@ -20,7 +20,7 @@ from everfit.tasks.registry import model_files, model_registry
 from everfit.tasks.turns.context import Context
 from everfit.tasks.turns.reproduction import reproduce
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = pytest.mark.usefixtures("prefect_server", "tried_here")
 
 MARCH = datetime(2024, 3, 1, tzinfo=UTC)
 LATER = MARCH + timedelta(days=28)
@@ -87,26 +87,25 @@ def test_the_smallest_remedy_is_released_without_a_search_and_rolled_back_like_a
     assert champion.version == 1
 
 
-def test_when_an_old_world_comes_back_the_former_champion_does_too(model: str) -> None:
+def test_when_an_old_world_comes_back_the_former_champion_does_too(released: str) -> None:
     """January's world, then one in which the distance tells the opposite, then January's again."""
     changes = {
         "training": SPEC["training"] | {"metric": "log_loss", "window": "30d"},
         "retraining": {"remedies": ["former_champion"]},
     }
-    Path(model).write_text(yaml.safe_dump(SPEC | changes))
-    assert run(training, model, MARCH)["state"] == "Promoted"
-    write_month(Path(model).parent, "march", deliveries("2024-03-01", 31, seed=7, strength=-3.0))
-    opposite = run(training, model, MARCH + timedelta(days=32))
+    Path(released).write_text(yaml.safe_dump(SPEC | changes))
+    write_month(Path(released).parent, "march", deliveries("2024-03-01", 31, seed=7, strength=-3.0))
+    opposite = run(training, released, MARCH + timedelta(days=32))
     assert opposite["state"] == "Promoted", opposite["reasons"]
     assert opposite["candidates"]  # no former champion knows it, so candidates were tried
-    write_month(Path(model).parent, "april", deliveries("2024-04-01", 30, seed=8))
+    write_month(Path(released).parent, "april", deliveries("2024-04-01", 30, seed=8))
 
-    again = run(training, model, MARCH + timedelta(days=62))
+    again = run(training, released, MARCH + timedelta(days=62))
 
     assert again["state"] == "Promoted", again["reasons"]
     assert again["candidates"] == []
     assert "smallest remedy of champion 2 that is enough is former champion 1" in again["reasons"][-1]
-    here = Context(load_spec(model), Settings())
+    here = Context(load_spec(released), Settings())
     assert model_registry.champion(here.mlflow, "deliveries").version == 3
     first, third = (
         model_files.load(here.mlflow, here.ledger, model_registry.model_version(here.mlflow, "deliveries", number))

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from support.deliveries import SPEC, write_month
 from support.monitors import monitor_in_processes
-from support.watching import FORTNIGHT, MARCH, WATCHED, begin, context, live, rows, run, window_of
+from support.watching import FORTNIGHT, MARCH, WATCHED, begin, context, live, rows, run, window_of, with_spec
 
 from everfit.flows.monitoring_flow import monitoring
 from everfit.flows.scoring_flow import scoring
@@ -22,8 +22,8 @@ from everfit.tasks.turns.turn_record import TurnRecord
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
-def test_concept_shift_is_retrained_once_and_the_new_champion_is_better(workspace: Path, mlflow_uri: str) -> None:
-    model = begin(workspace.parent, training=SPEC["training"] | {"holdout": "6d", "window": "14d"})
+def test_concept_shift_is_retrained_once_and_the_new_champion_is_better(watched: str) -> None:
+    model = with_spec(watched, training=SPEC["training"] | {"holdout": "6d", "window": "14d"})
     assert run(monitoring, model, live(model, 0))["verdict"] == "healthy"
     until = live(model, 1, rows(window_of(1)[0], 1, strength=-3.0))
 
@@ -65,8 +65,8 @@ def test_concept_shift_is_retrained_once_and_the_new_champion_is_better(workspac
     assert [item["turn_id"] for item in after["outcomes"]] == [first["turn_id"]]
 
 
-def test_a_turn_is_tried_by_cadence_and_a_try_in_vain_makes_the_next_one_wait(workspace: Path, mlflow_uri: str) -> None:
-    model = begin(workspace.parent, retraining={})
+def test_a_turn_is_tried_by_cadence_and_a_try_in_vain_makes_the_next_one_wait(watched: str) -> None:
+    model = with_spec(watched, retraining={})
 
     first = run(monitoring, model, live(model, 0))
 
@@ -129,7 +129,7 @@ def test_many_monitors_at_once_give_one_turn_and_a_young_release_that_fails_is_r
     assert run(monitoring, model, live(model, 2))["champion"]["version"] == 1
 
 
-@pytest.mark.parametrize("task", ["multiclass", "regression"])
+@pytest.mark.parametrize("task", ["multiclass", pytest.param("regression", marks=pytest.mark.long)])
 def test_other_tasks_are_watched_by_the_same_means(task: str, workspace: Path, mlflow_uri: str) -> None:
     """A feed whose labels turn round is a loss; one that stays is healthy."""
     folder = workspace.parent

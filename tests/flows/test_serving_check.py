@@ -10,11 +10,9 @@ from support.deliveries import SPEC
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli.runs import result_of
 from everfit.flows.training_flow import training
-from everfit.infra.serving import check
 from everfit.tasks.core.records import Window
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.data.split import TrainingData
-from everfit.tasks.evaluation import serving_check
 from everfit.tasks.evaluation.serving_check import measure_serving
 from everfit.tasks.gate import Evidence
 from everfit.tasks.training import train
@@ -26,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 MARCH = datetime(2024, 3, 1, tzinfo=UTC)
 
 
-def test_a_model_that_cannot_be_served_as_it_was_trained_is_not_released(model: str, monkeypatch: pytest.MonkeyPatch):
+def test_a_model_that_cannot_be_served_as_it_was_trained_is_not_released(model: str, request: pytest.FixtureRequest):
     # No model answers in a nanosecond.
     Path(model).write_text(
         yaml.safe_dump(SPEC | {"gate": {"serving": {"p99_ms": 1e-6, "size_mb": 100, "requests_per_second": 1}}})
@@ -62,7 +60,7 @@ def test_a_model_that_cannot_be_served_as_it_was_trained_is_not_released(model: 
     assert "requests a second on one core (p99 " in served.capacity
 
     # Had another model been trained than was registered, it would be told: by the same program, here in this process.
-    monkeypatch.setattr(serving_check, "_ask", check.check_version)  # its service is another process all the same
+    request.getfixturevalue("tried_here")  # its service is another process all the same
     assert record.snapshot is not None
     assert record.split is not None
     data = TrainingData(here.spec, record.snapshot, record.split, settled.window.until, here.workspace)

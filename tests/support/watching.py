@@ -56,5 +56,11 @@ def begin(folder: Path, **changes: Any) -> str:
     return str(path)
 
 
+def with_spec(model: str, **changes: Any) -> str:
+    """Change the spec of a model that is watched already."""
+    Path(model).write_text(yaml.safe_dump(SPEC | WATCHED | changes))
+    return model
+
+
 def context(model: str) -> Context:
     return Context(load_spec(model), Settings())
