@@ -48,6 +48,7 @@ def test_a_power_cut_loses_and_doubles_nothing(tmp_path: Path, seed: int) -> Non
     assert tally.done["failed flushes"] > 0
 
 
+@pytest.mark.long
 def test_a_turn_that_a_power_cut_ends_is_run_again(tmp_path: Path) -> None:
     tally = run_power_commands(tmp_path, seed=1, cuts=1, only="first turn")
 
