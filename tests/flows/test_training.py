@@ -113,13 +113,12 @@ def test_a_challenger_that_learned_nothing_better_does_not_replace_the_champion(
     assert evidence["overlap_rows"] == 0
 
 
-def test_a_world_that_changed_gives_a_new_champion(model: str, workspace: Path):
+def test_a_world_that_changed_gives_a_new_champion(released: str):
     # Only recent rows are trained on: the old ones say the opposite, and there are more of them.
-    Path(model).write_text(yaml.safe_dump(SPEC | {"training": SPEC["training"] | {"window": "50d"}}))
-    run(model)
-    write_month(workspace.parent, "spring", deliveries("2024-03-01", 60, seed=1, strength=-3.0))
+    Path(released).write_text(yaml.safe_dump(SPEC | {"training": SPEC["training"] | {"window": "50d"}}))
+    write_month(Path(released).parent, "spring", deliveries("2024-03-01", 60, seed=1, strength=-3.0))
 
-    turn = run(model, datetime(2024, 5, 1, tzinfo=UTC))
+    turn = run(released, datetime(2024, 5, 1, tzinfo=UTC))
 
     assert turn["state"] == "Promoted"
     assert turn["champion"]["metrics"]["roc_auc"] < 0.3 < turn["challenger"]["metrics"]["roc_auc"]
