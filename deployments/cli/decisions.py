@@ -181,8 +181,12 @@ def without_prefect(model: str) -> "tuple[Context, bool]":
 
     Returns:
         The context, and whether a Prefect server answers that is to be notified.
+
+    Raises:
+        EverfitError: MLflow does not answer, or there is no such spec.
     """
     settings = Settings()
+    environment.check_mlflow(settings)
     environment.prepare(settings)
     from everfit.tasks.core.spec_loading import load_spec
     from everfit.tasks.registry import mlflow_client

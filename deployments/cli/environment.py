@@ -134,11 +134,24 @@ def check_addresses(settings: Settings) -> None:
     Raises:
         EverfitError: Nobody listens at the address of MLflow or of the Prefect server.
     """
-    from everfit.tasks.registry.mlflow_client import check_tracking
-
     _bypass_proxies()
     if url := os.environ.get("PREFECT_API_URL"):
         _check_prefect(url)
+    check_mlflow(settings)
+
+
+def check_mlflow(settings: Settings) -> None:
+    """Check that MLflow's server is there, before imports that take seconds.
+
+    Args:
+        settings: The settings of this installation.
+
+    Raises:
+        EverfitError: Nobody listens at its address.
+    """
+    from everfit.tasks.registry.mlflow_client import check_tracking
+
+    _bypass_proxies()
     check_tracking(settings)
 
 

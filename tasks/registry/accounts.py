@@ -1,6 +1,7 @@
 """The user who is logged in to MLflow, if MLflow confirms it."""
 
 import os
+from pathlib import Path
 
 from everfit.blocks.settings import Settings
 from everfit.tasks.core.people import Person
@@ -25,7 +26,7 @@ def mlflow_account(settings: Settings) -> str:
     MLflow shows a user only to this user and to administrators, so a wrong password or a server without logins
     confirms nobody.
     """
-    uri, user = use_tracking(settings), os.environ.get("MLFLOW_TRACKING_USERNAME", "")
+    uri, (user, password) = use_tracking(settings), _login()
     if not user or not uri.startswith(("http://", "https://")):
         return ""
     import httpx
@@ -34,7 +35,7 @@ def mlflow_account(settings: Settings) -> str:
         answer = httpx.get(
             f"{uri.rstrip('/')}/api/2.0/mlflow/users/get",
             params={"username": user},
-            auth=(user, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")),
+            auth=(user, password),
             timeout=_TIMEOUT,
         )
         content = answer.json() if answer.status_code == httpx.codes.OK else {}
@@ -42,3 +43,15 @@ def mlflow_account(settings: Settings) -> str:
         return ""
     known = content.get("user", {}).get("username") if isinstance(content, dict) else None
     return user if known == user else ""
+
+
+def _login() -> tuple[str, str]:
+    """Return user and password as MLflow's client finds them: in the environment, or in `~/.mlflow/credentials`."""
+    if user := os.environ.get("MLFLOW_TRACKING_USERNAME", ""):
+        return user, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+    if not Path("~/.mlflow/credentials").expanduser().is_file():
+        return "", ""
+    from mlflow.utils.credentials import read_mlflow_creds
+
+    found = read_mlflow_creds()
+    return found.username or "", found.password or ""

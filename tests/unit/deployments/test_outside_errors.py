@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from mlflow.exceptions import MlflowException
 from prefect.exceptions import PrefectHTTPStatusError
 
+from everfit.blocks.errors import ModelError
+from everfit.deployments.cli import decisions
 from everfit.deployments.cli.outside_errors import describe_outside_error, without_statement
 
 
@@ -64,3 +66,11 @@ def test_a_statement_with_its_values_stays_out_of_a_message() -> None:
     assert without_statement(f"not released: {message}; again") == (
         "not released: (sqlite3.OperationalError) disk I/O error; again"
     )
+
+
+def test_a_decision_is_refused_before_slow_imports_if_mlflow_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr(decisions.environment, "prepare", lambda *_: pytest.fail("Prefect was imported"))
+
+    with pytest.raises(ModelError, match=r"MLflow at http://127\.0\.0\.1:9 does not answer"):
+        decisions.without_prefect("any")
