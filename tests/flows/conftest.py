@@ -11,6 +11,17 @@ import yaml
 from support.deliveries import SPEC, deliveries, write_month
 from support.prepared import copied, prepared, sources, working_in
 
+from everfit.tasks.evaluation import plots
+
+
+@pytest.fixture(autouse=True)
+def _no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pictures of a turn's report are files without content: to draw them takes an eighth of a turn.
+
+    `tests/unit/evaluation/test_report.py` draws them all, and commands in processes of their own do.
+    """
+    monkeypatch.setattr(plots, "_png", lambda _: b"")
+
 
 @pytest.fixture
 def model(workspace: Path, mlflow_uri: str) -> str:
