@@ -59,6 +59,7 @@ def test_a_champion_is_served_as_onnx_and_kept_as_it_was_fitted_too(model: str, 
     assert served.score.tolist() == pytest.approx(fitted.predict_proba(rows)[:, 1].tolist(), abs=1e-5)
 
 
+@pytest.mark.long
 def test_a_gate_that_asks_for_onnx_keeps_what_can_not_be_converted(model: str):
     turn, here = run(model, "hist_gradient_boosting")
 

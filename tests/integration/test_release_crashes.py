@@ -215,7 +215,12 @@ def _agree_after_a_race(ledger: Ledger, client: MlflowClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scenario", "count"), [("promotion", 4), ("rollback", 3), pytest.param("promotion", 10, marks=pytest.mark.long)]
+    ("scenario", "count"),
+    [
+        ("promotion", 4),
+        pytest.param("promotion", 10, marks=pytest.mark.long),
+        pytest.param("rollback", 3, marks=pytest.mark.long),
+    ],
 )
 def test_killed_anywhere_on_postgresql(
     scenario: str, count: int, postgres: Callable[[], str], flights_registry: Any, fast_path: Path

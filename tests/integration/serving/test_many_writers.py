@@ -28,6 +28,7 @@ run(["delays"], port=int(sys.argv[1]), workers=2, policies={"delays": policy})
 """
 
 
+@pytest.mark.long
 def test_each_answer_and_each_row_of_the_batch_is_in_the_log_once(
     registry: Any,
     serve: Any,
