@@ -19,7 +19,7 @@ from everfit.tasks.predictions.label_recording import record_labels
 from everfit.tasks.predictions.labels import label_rows
 from everfit.tasks.storage.tables import Table
 
-_LIFE_SECONDS = 60.0
+_LIFE_SECONDS = 300.0
 _START = pd.Timestamp("2024-01-01", tz="UTC")
 _KEYS = 12
 

@@ -21,7 +21,7 @@ from campaign.tally import Tally
 from everfit.infra.serving.spool import Spool
 from everfit.tasks.storage.tables import Table
 
-_LIFE_SECONDS = 30.0
+_LIFE_SECONDS = 300.0
 
 
 def run_spools(folder: Path, seed: int, lives: int) -> Tally:
