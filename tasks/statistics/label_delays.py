@@ -32,6 +32,7 @@ _NEWEST = tuple(part / 20 for part in range(3, 16))
 """Shares of the rows, the newest, whose delays are compared with those of the others."""
 _AT_RISK = 20
 """This many rows must have been followed for a time that counts."""
+_LEAST_LEFT = 5
 _FADED = 0.2
 """Labels are complete if their rate has fallen to this share in the second half of the time."""
 _TAIL = 300
@@ -151,8 +152,10 @@ def _censored(times: Floats, seen: npt.NDArray[np.bool_]) -> Any:
 def _estimate(times: Floats, seen: npt.NDArray[np.bool_], *, changed: bool) -> LabelDelays:
     from scipy.stats import ecdf
 
-    # Beyond the time that few rows have been followed for, each label would count for much.
-    followed = float(np.sort(times)[-min(_AT_RISK, len(times))])
+    # Beyond the time that few rows have been followed for, each label would count for much. Of few rows that all have
+    # their label, fewer are left at the quantile.
+    left = min(_AT_RISK, max(_LEAST_LEFT, int(len(times) * (1 - QUANTILE) / 2)))
+    followed = float(np.sort(times)[-min(left, len(times))])
     times, seen = np.minimum(times, followed), seen & (times <= followed)
     found = ecdf(_censored(times, seen)).sf
     at, survival, last = found.quantiles, found.probabilities, float(times[seen].max())

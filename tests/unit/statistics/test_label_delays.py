@@ -66,5 +66,18 @@ def test_a_delay_beyond_the_data_is_said() -> None:
     assert (found.changed, found.beyond) == (False, True)
 
 
+def test_delays_that_end_sharply_are_not_taken_for_a_tail_after_a_change() -> None:
+    """Given that since two weeks labels take three to five days, and one to five before, of 60 rows a day."""
+
+    def draw(random: np.random.Generator, age: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> object:
+        return random.uniform(np.where(age > 14, 1, 3), 5)
+
+    found = label_delays(*observed(draw, rows=3_600), NOW)
+
+    assert found is not None
+    assert (found.changed, found.beyond) == (True, False)
+    assert found.days == pytest.approx(4.98, abs=0.1)
+
+
 def test_few_labels_say_nothing() -> None:
     assert label_delays(*observed(lambda random, age: np.full(len(age), 59.9), rows=300), NOW) is None
