@@ -7,11 +7,13 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import IO
 
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
@@ -233,8 +235,11 @@ def start_temporary_server(imports: Sequence[str] = TRAINING) -> Callable[[], No
     command += ["--host", "127.0.0.1", "--port", port, "--log-level", "error", "--lifespan", "on"]
     temporary = {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
     configured = settings.to_environment_variables(exclude_unset=True)
-    server = subprocess.Popen(command, env={**os.environ, **configured, **temporary})  # noqa: S603 - our own command
-    atexit.register(_stop, server)
+    # A server that is stopped in the middle of its work writes a traceback, which is nobody's concern.
+    output = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed when the server is stopped
+    environment = {**os.environ, **configured, **temporary}
+    server = subprocess.Popen(command, env=environment, stderr=output)  # noqa: S603 - our own command
+    atexit.register(_stop, server, output)
     os.environ["PREFECT_API_URL"] = url = f"http://127.0.0.1:{port}/api"
     refresh_global_settings_context()
     timeout = settings.server.ephemeral.startup_timeout_seconds
@@ -252,13 +257,21 @@ def start_temporary_server(imports: Sequence[str] = TRAINING) -> Callable[[], No
             if server.poll() is not None or time.monotonic() > deadline:
                 server.kill()  # a server that is still starting would print a traceback when it is asked to end
                 raise EverfitError(
-                    f"Prefect's temporary server did not start within {timeout} s (exit code {server.poll()!r}); "
-                    f"give it longer by PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, or start one by `prefect "
-                    f"server start` and set PREFECT_API_URL to its address"
+                    f"Prefect's temporary server did not start within {timeout} s (exit code {server.poll()!r}"
+                    f"{_last_line(output)}); give it longer by PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, or "
+                    f"start one by `prefect server start` and set PREFECT_API_URL to its address"
                 )
             time.sleep(0.05)
 
     return wait_for_server
+
+
+def _last_line(output: IO[bytes]) -> str:
+    """Return the last line that a server has written, after a separator; empty if it has written nothing."""
+    output.seek(0)
+    lines = output.read().decode(errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f", {last[:300]}" if last else ""
 
 
 def _processor_seconds(pid: int) -> float:
@@ -284,13 +297,14 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _stop(server: "subprocess.Popen[bytes]") -> None:
+def _stop(server: "subprocess.Popen[bytes]", output: IO[bytes]) -> None:
     server.terminate()
     try:
         server.wait(timeout=5)
     except subprocess.TimeoutExpired:
         server.kill()
         server.wait()
+    output.close()
 
 
 def prefect_database(settings: Settings) -> str:

@@ -9,7 +9,7 @@ import yaml
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from support.deliveries import SPEC
 
-from everfit.blocks.errors import SpecError
+from everfit.blocks.errors import EverfitError, SpecError
 from everfit.deployments.cli import environment
 from everfit.deployments.cli.runs import warm_up
 from everfit.tasks.core.spec_loading import load_spec
@@ -37,3 +37,19 @@ def test_scoring_and_labeling_import_no_library_of_training_while_the_server_sta
 
     assert {"great_expectations", "shap", "evidently", "matplotlib"} & set(imported) == set()
     assert {"great_expectations.expectations", "sklearn.ensemble"} <= set(environment.TRAINING)
+
+
+def test_a_temporary_server_writes_nothing_to_the_terminal_and_its_last_line_says_why_it_did_not_start(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "")
+    monkeypatch.setattr(environment, "has_server", lambda: False)
+    monkeypatch.setattr("prefect.context.refresh_global_settings_context", lambda: None)
+    monkeypatch.setattr(environment, "UVICORN", "import sys; sys.exit('the disk is full')")
+
+    with pytest.raises(
+        EverfitError, match=r"did not start within .* \(exit code 1, the disk is full\); give it longer"
+    ):
+        environment.start_temporary_server(())()
+
+    assert capfd.readouterr().err == ""
