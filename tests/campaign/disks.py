@@ -102,13 +102,17 @@ class Place:
     def run(self, words: tuple[str, ...]) -> tuple[int, str, str]:
         """Run a command, and return its exit code and what it wrote; those of a killed one are `_KILLED`."""
         os.chdir(self.folder)
-        return run_command([self._word(word) for word in words], self.environment) or _KILLED
+        return run_command(self.named(words), self.environment) or _KILLED
 
     def must(self, *words: str) -> None:
         """Run a command that has to succeed."""
         code, out, err = self.run(words)
         if code:
             raise RuntimeError(f"{words} ended with {code}: {out} {err}")
+
+    def named(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        """Return words with the ids of turns, which must not be read on a disk that fails."""
+        return tuple(self._word(word) for word in words)
 
     def _word(self, word: str) -> str:
         if word not in {"TURN", "LAST"}:
@@ -222,8 +226,9 @@ def _run_faults(folder: Path, seed: int, faults: int, only: str, kinds: Sequence
             lasts = chance.choice([0, 0, 1])
             where = f"seed {seed}, fault {fault}: {name} with {kind} at {at} of {operations[kind]} for {lasts}"
             place.begin_with(command.base)
+            words = place.named(command.words)
             place.disk.fail(kind, at, lasts)
-            code, out, err = place.run(command.words)
+            code, out, err = place.run(words)
             _, failed = place.disk.end()
             if not failed:
                 tally.done["commands without their fault"] += 1
@@ -270,8 +275,9 @@ def _undisturbed(place: Place, command: Command) -> tuple[Left, Left, dict[str, 
 def _count(place: Place, command: Command, kind: str) -> int:
     """Count the operations of a command that such a fault could meet."""
     place.begin_with(command.base)
+    words = place.named(command.words)
     place.disk.fail(kind, 2**40)
-    place.must(*command.words)
+    place.must(*words)
     return place.disk.end()[0]
 
 
