@@ -68,11 +68,15 @@ def decide_approval(
             again.
     """
     request_in(context, turn_id)
+    signature = signature_of(Person(name=by) if isinstance(by, str) else by, reason)
     reconcile(context, now)
+    turn, earlier = context.ledger.turns.get(turn_id), recorded(context, turn_id)
+    is_same = earlier is not None and earlier.outcome == answer and signature in earlier.signatures
+    if is_same and turn.state == _STATES[answer]:
+        return turn  # the same answer was interrupted, and has just been carried out
     request, current = request_in(context, turn_id), context.ledger.releases.current(context.spec.name)
     if lapsed := lapse(request, None if current is None else current.version, now):
         raise ApprovalError(f"turn {turn_id!r} can't be decided any more: {lapsed.reason}")
-    signature = signature_of(Person(name=by) if isinstance(by, str) else by, reason)
     require_role(context, "approve", signature.person, now)
     signatures: tuple[Signature, ...] = (signature,)
     if answer == "approve" and context.spec.gate.approvals > 1:

@@ -267,6 +267,22 @@ def test_an_approval_that_a_crash_broke_off_is_carried_out_by_the_next_command(h
     assert left(here)[4][0].actor == "ann (as stated)"
 
 
+@pytest.mark.parametrize("by", ["ann", "bob"])
+def test_a_decline_that_was_broken_off_ends_well_for_the_person_who_repeats_it(here: Context, by: str):
+    (turn,) = here.ledger.turns.of("deliveries")
+    request = approvals.request_in(here, turn.id)
+    approvals._record(here, answer_request(request, "decline", [signature_of(Person(name="ann"), "no")]))
+
+    def decline() -> str:
+        return approvals.decide_approval(here, turn.id, "decline", by=by, reason="no", now=datetime.now(UTC)).state
+
+    if by == "ann":
+        assert decline() == "Declined"
+    else:
+        with pytest.raises(ApprovalError, match="its state is 'Declined'"):
+            decline()
+
+
 def test_of_two_people_who_answer_at_once_one_is_heard(here: Context):
     turn_id, answers = waiting(here), {}
 
