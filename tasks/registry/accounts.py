@@ -7,7 +7,8 @@ from everfit.blocks.settings import Settings
 from everfit.tasks.core.people import Person
 from everfit.tasks.registry.mlflow_client import use_tracking
 
-_TIMEOUT = 5.0
+_TIMEOUT = 30.0
+"""Seconds; a person who is logged in must not pass for a stated name because the server is busy."""
 
 
 def acting_person(settings: Settings, name: str) -> Person:
