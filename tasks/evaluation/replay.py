@@ -23,6 +23,7 @@ from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_labelled_predictions
 from everfit.tasks.scoring.scorer import Scorer, Scores
 from everfit.tasks.statistics.scores import onto_classes
+from everfit.tasks.storage.row_hashes import indexed_by_key
 from everfit.tasks.storage.tables import KEY
 
 Floats = npt.NDArray[np.float64]
@@ -95,7 +96,7 @@ def _with_labels_of_source(answered: LabelledPredictions, data: TrainingData) ->
     found = found[label_is_visible(found, spec, data.until) & found[KEY].isin(rows[KEY])]
     times = found[spec.columns.label_time or spec.columns.event_time]
     known = labels.label_rows(found[KEY], found[spec.columns.target], times, spec.task, labels.SOURCE)
-    by_key = known.drop_duplicates(KEY, keep="last").set_index(KEY)[labels.LABEL]
+    by_key = indexed_by_key(known.drop_duplicates(KEY, keep="last"), KEY)[labels.LABEL]
     own = rows[labels.LABEL]
     return replace(answered, rows=rows.assign(**{labels.LABEL: own.where(own.notna(), rows[KEY].map(by_key))}))
 

@@ -54,3 +54,13 @@ def row_keys(frame: pd.DataFrame, key: Sequence[str]) -> npt.NDArray[np.int64]:
     if incomplete.any():
         keys[incomplete] = row_hashes(frame[incomplete], whole)
     return keys
+
+
+def indexed_by_key(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return the rows with their keys as the index, without the overflow that `set_index` warns of for far keys.
+
+    Args:
+        frame: The rows.
+        column: The column of the keys, which stays.
+    """
+    return frame.set_axis(pd.Index(frame[column].to_numpy()), axis=0)

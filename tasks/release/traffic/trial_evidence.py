@@ -21,6 +21,7 @@ from everfit.tasks.statistics.comparison import Interval, interval
 from everfit.tasks.statistics.dependent_comparison import compare_dependent
 from everfit.tasks.statistics.dependent_rows import Rows
 from everfit.tasks.statistics.metrics import metric
+from everfit.tasks.storage.row_hashes import indexed_by_key
 from everfit.tasks.storage.tables import KEY, Table
 
 _FEW = 20  # With fewer labels of an arm, a step says nothing about quality.
@@ -178,7 +179,7 @@ class StepComparison:
     def _shadow_step(self, share: float, window: Window, ours: pd.DataFrame, theirs: pd.DataFrame) -> StepEvidence:
         """Compare the predictions of both on the same rows, in pairs."""
         both = ours[[KEY]].merge(theirs[[KEY, self.event_time]], on=KEY).sort_values([self.event_time, KEY])[KEY]
-        new, old = (arm.set_index(KEY, drop=False).loc[both].reset_index(drop=True) for arm in (ours, theirs))
+        new, old = (indexed_by_key(arm, KEY).loc[both].reset_index(drop=True) for arm in (ours, theirs))
         evidence = StepEvidence(share=share, window=window, challenger_rows=len(both), champion_rows=len(theirs))
         if len(both):
             apart = divergence_by_slice(new, old, self.slices, self.task)
