@@ -322,6 +322,7 @@ def monitoring_state(
         name = NOT_MEASURED
     data = monitoring_report.window_json(signals, decision, state=name, run_id=run_id, turn=turn, call=call)
     data["outcomes"] = [{**outcome.model_dump(mode="json"), "summary": outcome.summary} for outcome in outcomes]
+    data["failed"] = failures  # so that the command ends with 1, as it does for a measurement
     if not failures:
         emit(WINDOW_MONITORED, monitored.context.spec.name, until=monitored.until, verdict=decision.verdict)
     message = "; ".join([*failures, *decision.reasons])[:500]
