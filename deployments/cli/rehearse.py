@@ -71,7 +71,11 @@ def rehearse(  # noqa: PLR0917 - each is an option of the command
 
         return rehearsal(model, begin, end, every, patches, cost, jobs, vary=vary, return_state=True)
 
-    _, result = runs.run(model, parse_time(None, "--to"), flow, quiet=not is_debug(context))
+    try:
+        _, result = runs.run(model, parse_time(None, "--to"), flow, quiet=not is_debug(context))
+    except KeyboardInterrupt:
+        typer.echo("everfit: stopped; the same command goes on where it was", err=True)
+        raise
     from everfit.tasks.rehearsal.outcome import Rehearsal
 
     page = str(result.pop("page"))

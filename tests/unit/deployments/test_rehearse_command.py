@@ -1,4 +1,4 @@
-"""What `everfit rehearse` refuses before it starts anything."""
+"""What `everfit rehearse` refuses before it starts anything, and what it says when it is stopped."""
 
 from typing import Any
 
@@ -20,8 +20,22 @@ from everfit.deployments.cli.rehearse import rehearse
     ],
 )
 def test_what_can_be_seen_to_be_wrong_is_refused_at_once(options: dict[str, Any], says: str) -> None:
-    context: Any = typer.Context(
-        typer.main.get_command(typer.Typer(callback=lambda: None, invoke_without_command=True))
-    )
     with pytest.raises(EverfitError, match=says):
-        rehearse(context, "m", **options)
+        rehearse(_context(), "m", **options)
+
+
+def test_one_that_is_stopped_says_that_it_can_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("everfit.deployments.cli.runs.run", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        rehearse(_context(), "m")
+
+    assert capsys.readouterr().err == "everfit: stopped; the same command goes on where it was\n"
+
+
+def _context() -> Any:
+    return typer.Context(typer.main.get_command(typer.Typer(callback=lambda: None, invoke_without_command=True)))
