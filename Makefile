@@ -8,8 +8,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FOLDERS := blocks tasks flows deployments infra
 LINKS := build/types/everfit
-# A process that has no test left takes some of another's. What is slow to prepare is shared (tests/support/shared.py).
-TEST_PROCESSES ?= 2
+# A process that has no test left takes some of another's. What is slow to prepare is shared (tests/support/prepared.py).
+# Three keep two cores busy, since many tests wait for a process that they started.
+TEST_PROCESSES ?= 3
 # By a name of its own, `make -n test` runs no checks.
 SUBMAKE := $(MAKE)
 PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal

@@ -19,30 +19,29 @@ class Round:
 
     Attributes:
         due: When it runs next, on the clock of `time.monotonic`.
+        is_ended: Whether no further run is to begin.
     """
 
     due: float
     _work: Callable[[], float] = field(compare=False)
     _leave: Callable[["Round"], None] = field(compare=False)
     _idle: threading.Event = field(compare=False, default_factory=threading.Event)
-    _ended: bool = field(compare=False, default=False)
+    is_ended: bool = field(compare=False, default=False)
 
     def end(self, timeout_s: float) -> bool:
         """Let no further run begin, and wait for the one that is under way; return whether that has ended."""
-        self._ended = True
+        self.is_ended = True
         self._leave(self)
         return self._idle.wait(timeout_s)
 
-    def run(self) -> bool:
-        """Run once, and note when it is due again; return False if it was ended."""
+    def run(self) -> None:
+        """Run once unless it was ended, and note when it is due again."""
         self._idle.clear()
         try:
-            if self._ended:  # looked at only now: whoever ends it waits for what has begun
-                return False
-            self.due = time.monotonic() + self._work()
+            if not self.is_ended:  # looked at only now: whoever ends it waits for what has begun
+                self.due = time.monotonic() + self._work()
         finally:
             self._idle.set()
-        return not self._ended
 
 
 class Rounds:
@@ -87,12 +86,12 @@ class Rounds:
     def _run(self) -> None:
         while (begun := self._next()) is not None:
             try:
-                again = begun.run()
+                begun.run()
             except Exception:  # what must not raise did, and the work of other models goes on
                 logger.exception("a round of %s ended with an error", self._name)
-                begun.due, again = time.monotonic() + 60.0, True
-            if again:
-                with self._changed:
+                begun.due = time.monotonic() + 60.0
+            with self._changed:
+                if not begun.is_ended:  # whoever ended it since its run has not found it among those that are due
                     heapq.heappush(self._due, begun)
                     self._changed.notify()
 

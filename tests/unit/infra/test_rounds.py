@@ -8,7 +8,7 @@ from support.stack import wait_for
 
 from everfit.blocks.errors import ModelError
 from everfit.infra.serving.endpoint import Endpoint
-from everfit.infra.serving.rounds import Rounds
+from everfit.infra.serving.rounds import Round, Rounds
 from everfit.tasks.storage.tables import Table
 
 _LONG_S = 60.0
@@ -59,6 +59,19 @@ def test_threads_end_when_no_work_is_left() -> None:
     again = Work(1)
     rounds.begin(again)
     assert again.done.wait(_SOON_S)
+
+
+def test_work_that_is_ended_right_after_its_run_is_not_due_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Round.run
+
+    def run_and_end(begun: Round) -> None:
+        run(begun)
+        begun.end(_SOON_S)  # as another thread may do at this moment
+
+    monkeypatch.setattr(Round, "run", run_and_end)
+    Rounds("late").begin(lambda: 24 * 3600.0)
+
+    wait_for(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("late")], _SOON_S)
 
 
 def test_work_that_hangs_does_not_keep_others_from_running() -> None:
