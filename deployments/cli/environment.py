@@ -17,7 +17,7 @@ from typing import IO
 
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
-from everfit.deployments.cli.terminal_logs import hide_tracebacks
+from everfit.deployments.cli.terminal_logs import hide_tracebacks, is_no_thread_warning
 from everfit.tasks.core.reachable import why_unreachable
 
 NO_TELEMETRY = {
@@ -97,6 +97,7 @@ def prepare_without_prefect(settings: Settings, *, quiet: bool = True) -> None:
             logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.WARNING)
         # MLflow logs a database's error with its traceback and statement, and raises it too.
         logging.getLogger("mlflow.store.db.utils").addFilter(lambda record: not record.exc_info)
+        logging.getLogger("py.warnings").addFilter(is_no_thread_warning)
         hide_tracebacks(logging.lastResort)
     logging.getLogger("everfit").setLevel(settings.log_level.upper())
 

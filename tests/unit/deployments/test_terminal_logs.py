@@ -3,7 +3,9 @@
 import io
 import logging
 
-from everfit.deployments.cli.terminal_logs import hide_tracebacks
+import pytest
+
+from everfit.deployments.cli.terminal_logs import hide_tracebacks, is_no_thread_warning
 
 
 def test_a_traceback_is_told_in_one_line_to_people_and_whole_to_others() -> None:
@@ -30,3 +32,15 @@ def test_a_traceback_is_told_in_one_line_to_people_and_whole_to_others() -> None
         "WARNING  no error",
     ]
     assert "Traceback" in page.getvalue()
+
+
+def test_a_warning_about_threads_of_a_forest_is_left_out() -> None:
+    from sklearn.utils.parallel import delayed
+
+    called, values, _ = delayed(abs)(-1)
+    with pytest.warns(UserWarning, match="should be used with") as caught:
+        assert called(*values) == 1  # as where the process has no filters of warnings any more
+
+    said = [logging.makeLogRecord({"msg": str(one.message)}) for one in caught]
+    assert [is_no_thread_warning(record) for record in said] == [False]
+    assert is_no_thread_warning(logging.makeLogRecord({"msg": "something else"}))
