@@ -12,7 +12,7 @@ from everfit.tasks.ledger.model_names import RENAMING, known_models, rename_rows
 from everfit.tasks.ledger.records import AWAITING_APPROVAL, ON_TRIAL
 from everfit.tasks.pages.writing import write_model, write_overview
 from everfit.tasks.registry import model_registry, tracking
-from everfit.tasks.storage.former_names import note_renaming
+from everfit.tasks.storage.former_names import new_name, note_renaming
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ def rename_model(
     """
     old, new = change.old, change.new
     known = known_models(ledger)
+    if old not in known and new in known and new_name(workspace, old) == new:
+        _finish(change, ledger, workspace, has_page=workspace.exists(workspace.file(PAGES_FOLDER)))
+        return
     if old not in known:
         raise SpecError(f"there is no model {old!r} in the ledger; it has {', '.join(sorted(known)) or 'none'}")
     begun = any(entry.record.get("new") == new for entry in ledger.decisions.of(old, kind=RENAMING)[-1:])
@@ -88,11 +91,17 @@ def rename_model(
             workspace.delete_folder(page)
         rename_rows(ledger, old, new, folders)
         progress("the ledger")
-        # Services that were writing meanwhile left rows under the old name: they keep these, and write them again.
-        workspace.delete_folder(folders[0])
-        note_renaming(workspace, old, new, moved=True)
-        if has_page:
-            write_overview(ledger, workspace, {new: write_model(ledger, workspace, new, afresh=True)})
+        _finish(change, ledger, workspace, has_page=has_page)
+
+
+def _finish(change: Renaming, ledger: Ledger, workspace: Workspace, *, has_page: bool) -> None:
+    """Do what follows once the ledger has the new name; until then services keep their rows."""
+    # Services that were writing meanwhile left rows under the old name: they keep these, and write them again.
+    workspace.delete_folder(workspace.file(change.old))
+    note_renaming(workspace, change.old, change.new, moved=True)
+    if has_page:
+        page = write_model(ledger, workspace, change.new, afresh=True)
+        write_overview(ledger, workspace, {change.new: page})
 
 
 def _record(ledger: Ledger, change: Renaming) -> None:

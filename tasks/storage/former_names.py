@@ -49,6 +49,12 @@ def present_name(workspace: Workspace, model: str) -> str:
     return model
 
 
+def new_name(workspace: Workspace, former: str) -> str | None:
+    """Return the name in the note of a former name, also while the files are being moved; None without a note."""
+    note = _read(workspace, former)
+    return None if note is None else str(note["name"])
+
+
 def former_names(workspace: Workspace, model: str) -> list[str]:
     """Return the names that a model had before."""
     if not workspace.exists(workspace.file(_FOLDER)):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from everfit.blocks.errors import SpecError
+from everfit.blocks.errors import SpecError, WorkspaceError
 from everfit.deployments.cli.model_names import model_name
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Ledger
@@ -16,6 +16,7 @@ from everfit.tasks.pages.writing import write_model, write_overview
 from everfit.tasks.registry import model_registry
 from everfit.tasks.retention.renaming import Renaming, rename_model
 from everfit.tasks.retention.retirement import Retirement, retire_model
+from everfit.tasks.storage.former_names import present_name
 from everfit.tasks.storage.workspace import Workspace
 
 UNTIL = datetime(2026, 3, 1, tzinfo=UTC)
@@ -98,6 +99,24 @@ def test_an_interrupted_renaming_is_completed_by_the_next(here: Installation, mo
 
     assert known_models(here.ledger) == {"new", "other"}
     assert here.workspace.read(here.ledger.turns.of("new")[0].record["file"]) == b"a model"
+    assert len(name_changes(here.ledger, "new")) == 1
+
+
+def test_a_renaming_that_was_interrupted_after_the_ledger_is_completed_too(
+    here: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Services keep their rows until the note says that the files have moved."""
+    with monkeypatch.context() as broken:
+        broken.setattr(Workspace, "delete_folder", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            here.rename("old", "new")
+    assert known_models(here.ledger) == {"new", "other"}
+    with pytest.raises(WorkspaceError, match="is being renamed"):
+        present_name(here.workspace, "old")
+
+    here.rename("old", "new")
+
+    assert present_name(here.workspace, "old") == "new"
     assert len(name_changes(here.ledger, "new")) == 1
 
 
