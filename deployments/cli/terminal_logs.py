@@ -39,7 +39,7 @@ def hide_tracebacks(handler: logging.Handler | None) -> None:
 def is_no_thread_warning(record: logging.LogRecord) -> bool:
     """Return False for a warning of scikit-learn that tells nothing about a model, and comes by the thousand.
 
-    Threads of a forest change the process's filters of warnings at once, and may leave none behind. From then on each
-    of their calls warns that it was given no filters.
+    Threads of a forest change the process's filters of warnings at once, and may leave none behind. After that,
+    each of their calls warns that it was given no filters.
     """
     return "`sklearn.utils.parallel.delayed` should be used with" not in record.getMessage()
