@@ -75,9 +75,21 @@ def _make_database(path: Path) -> None:
     except OSError:  # another process was faster, or the file system has no links
         if not path.exists():
             unfinished.replace(path)
-    for left in path.parent.glob(f"{path.name}.*.tmp*"):  # also of processes that were killed
-        left.unlink(missing_ok=True)
+    for left in path.parent.glob(f"{path.name}.*.*.tmp*"):
+        if left.name.startswith(unfinished.name) or not _is_alive(left.name.removeprefix(f"{path.name}.")):
+            left.unlink(missing_ok=True)  # another process or thread may be making its own
     sync_folder(path.parent)
+
+
+def _is_alive(made_by: str) -> bool:
+    """Return whether the process whose number a name begins with may be running."""
+    try:
+        os.kill(int(made_by.partition(".")[0]), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except (PermissionError, ValueError):
+        return True
+    return True
 
 
 def _make_tables(uri: str) -> None:
