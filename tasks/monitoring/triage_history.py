@@ -6,7 +6,7 @@ from datetime import datetime
 from pydantic import Field, FiniteFloat, ValidationError
 
 from everfit.tasks.core.paired_comparison import PairedComparison
-from everfit.tasks.core.records import Record
+from everfit.tasks.core.records import Record, Trigger
 from everfit.tasks.gate import Check
 from everfit.tasks.gate.checks import comparison
 from everfit.tasks.ledger import Decision, Ledger, Turn
@@ -136,6 +136,14 @@ def triage_entries(ledger: Ledger, model: str, turns: Sequence[Turn]) -> list[De
         ledger.decisions.find(turn.trigger.id) for turn in turns if turn.trigger.id and turn.trigger.id not in known
     ]
     return [*(entry for entry in behind if entry is not None and entry.kind == TRIAGE), *newest]
+
+
+def is_called_by_measured_loss(ledger: Ledger, trigger: Trigger) -> bool:
+    """Return whether a decision of triage called the turn of a trigger for a loss that labels show."""
+    decision = ledger.decisions.find(trigger.id) if trigger.kind == "quality" and trigger.id else None
+    if decision is None or decision.kind != TRIAGE:
+        return False
+    return JudgedWindow.recall(decision.record).decision.is_called_by_measured_loss
 
 
 def read_triages(decisions: Sequence[Decision], before: datetime | None = None) -> list[JudgedWindow]:

@@ -16,6 +16,7 @@ from everfit.tasks.data.staged_batch import Batch
 from everfit.tasks.data.transform import transform
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.gate import Evidence
+from everfit.tasks.monitoring.triage_history import is_called_by_measured_loss
 from everfit.tasks.registry.own_code import changed_packages, own_code
 from everfit.tasks.steps import validation_results
 from everfit.tasks.steps.incumbent import incumbent_version, why_broken
@@ -112,7 +113,7 @@ def validate(turn: OpenTurn, batch: Batch) -> Validation:
         >>> validation.passed, validation.bad_rows
         (True, 0)
     """
-    is_lost = turn.entry.trigger.kind == "quality"
+    is_lost = is_called_by_measured_loss(turn.context.ledger, turn.entry.trigger)
     validation = validate_room.validate(turn.context.spec, batch, turn.context.workspace, quality_is_lost=is_lost)
     logger.info(
         "%s of %s expectations hold, %s bad rows",

@@ -3,9 +3,12 @@
 from everfit.blocks.policy import format_duration
 from everfit.tasks.triage.case import Case, Finding, sign
 from everfit.tasks.triage.signals import INFERRED_BOUND
+from everfit.tasks.triage.verdicts import Verdict
 
 _SURELY_SOME = 7.0
 """If this many rows are expected, none come by chance once in a thousand times (Poisson)."""
+_SMALL_GAPS = 0.01
+"""Hours that lack less than this share of a window's rows are watched: a holiday in a month, and not half a Monday."""
 _PATIENCE = 1.25
 """A pause may be longer than the usual one by this factor."""
 
@@ -78,7 +81,10 @@ def silent_feed(case: Case) -> Finding | None:
 
 
 def missing_rows(case: Case) -> Finding | None:
-    """Rows came, and in some hours far fewer than expected by their rhythm, such as half a Monday."""
+    """Rows came, and in some hours far fewer than expected by their rhythm, such as half a Monday.
+
+    Rows that did not come spoil none of those that came, so a retraining doesn't wait for them.
+    """
     return None if _is_silent(case) else _gap_finding("missing_rows", case)
 
 
@@ -88,7 +94,9 @@ def _gap_finding(rule: str, case: Case) -> Finding | None:
         return None
     days = sorted({(gap.column or "")[:10] for gap in gaps})  # a new gap is a new problem, a lasting one is not
     reasons = tuple(gap.summary for gap in gaps[:3])
-    return Finding(rule=rule, verdict="escalate", reasons=reasons, signature=sign("silent", days[-1:]))
+    missing = sum(1.0 if gap.share is None else gap.share for gap in gaps)
+    verdict: Verdict = "escalate" if rule == "silent_feed" or missing >= _SMALL_GAPS else "watch"
+    return Finding(rule=rule, verdict=verdict, reasons=reasons, signature=sign("silent", days[-1:]))
 
 
 def unused(case: Case) -> Finding | None:

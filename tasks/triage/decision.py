@@ -59,6 +59,11 @@ class TriageDecision(Record):
     )
     remembered: PastWindow = Field(description="This window as later decisions read it.")
 
+    @property
+    def is_called_by_measured_loss(self) -> bool:
+        """Whether labels show the loss for which the turn is called; an estimate of quality is no measurement."""
+        return self.kind == "quality" and self.rule != "estimated_loss"
+
     def trigger(self) -> Trigger:
         """Return the trigger of the turn that this decision calls."""
         return Trigger(kind=self.kind or "manual", reason=self.reasons[0], id=self.id)

@@ -45,6 +45,11 @@ class Problem(Record):
     )
     column: str | None = None
     summary: str = Field(validation_alias=AliasChoices("summary", "words"))
+    share: FiniteFloat | None = Field(
+        default=None,
+        exclude_if=lambda share: share is None,
+        description="The missing rows of a gap, as a share of all rows that were expected in the window.",
+    )
 
 
 class DataSignal(Area):

@@ -209,6 +209,20 @@ REASONS: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
         "unmeasured",
     ),
     "half a Monday is missing": (signals(data=GAP), History(), {}, "escalate", "missing_rows"),
+    "some hours of a month are missing": (
+        signals(data=GAP.model_copy(update={"gaps": (GAP.gaps[0].model_copy(update={"share": 0.004}),)})),
+        History(),
+        {},
+        "watch",
+        "missing_rows",
+    ),
+    "half a Monday is missing, and enough rows came that the champion has not seen": (
+        signals(data=GAP, labels=LabelsSignal(status="measured", new_rows=1_710, unseen_rows=3_210)),
+        History(turns=(attempt(-2, signature=sign("new_rows"), kind="new_data", loss=None),)),
+        {},
+        "retrain",
+        "enough_new_rows",
+    ),
     "feed is silent against its rhythm": (
         signals(data=GAP.model_copy(update={"rows": 0, "status": "not_enough"})),
         History(),

@@ -106,7 +106,12 @@ def data_signal(
         bad=(*_problems(quality, "bad"), *(unmet or ()), *_renamed(labelled)),
         suspicious=(*_problems(quality, "suspect"), *_unusual(rhythm)),
         gaps=tuple(
-            Problem(kind="gap", column=f"{span.since:%Y-%m-%dT%H}", summary=f"the prediction log: {span.summary}")
+            Problem(
+                kind="gap",
+                column=f"{span.since:%Y-%m-%dT%H}",
+                summary=f"the prediction log: {span.summary}",
+                share=round((span.mean - span.rows) / rhythm.volume.expected, 4) if rhythm.volume.expected else None,
+            )
             for span in rhythm.volume.unusual
             if span.few
         ),

@@ -1,5 +1,6 @@
 """The model's expectations, asked of what was predicted on."""
 
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from everfit.tasks.data.suite import infer_suite
 from everfit.tasks.monitoring.live_predictions import LivePredictions
 from everfit.tasks.monitoring.signals.data import data_signal
 from everfit.tasks.monitoring.signals.expectations import unmet
+from everfit.tasks.monitoring.signals.rhythm import LogRhythm
 from everfit.tasks.statistics.histograms import count_chunks
 from everfit.tasks.statistics.profile import profile_frame
+from everfit.tasks.statistics.volume import UnusualHours, VolumeCheck
 
 COLUMNS = ["x", "noise", "color"]
 
@@ -90,7 +93,11 @@ def test_what_is_not_known_is_not_met(unmet_by: tuple[()] | None, status: str) -
     none = np.empty(0)
     live = LivePredictions(window, count_chunks([rows], profile), UNTIL, rows.head(20), {1: len(rows)}, none, none)
 
-    result = data_signal(live, None, profile, MonitoringPolicy(), expected=None, unmet=unmet_by)
+    hours = UnusualHours(since=SINCE, until=SINCE + timedelta(hours=2), rows=10, mean=50, low=30, high=70, weeks=9)
+    rhythm = LogRhythm(VolumeCheck(weeks=9, unusual=(hours,), expected=1_000.0))
+
+    result = data_signal(live, None, profile, MonitoringPolicy(), expected=None, unmet=unmet_by, rhythm=rhythm)
 
     assert (result.status, result.bad) == (status, ())
+    assert [gap.share for gap in result.gaps] == [0.04]  # of the window's rows
     assert bool(result.reason) is (unmet_by is None)

@@ -6,13 +6,15 @@ from typing import Any
 
 import pytest
 from support.triage import broken, decide, past, quality, signals
+from support.triage_cases import CASES
 from support.turns import Loop, sales
 
 from everfit.blocks.settings import Settings
-from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.core.records import ModelVersion, Trigger
 from everfit.tasks.data.suite import infer_suite, keep_suite, suite_of
 from everfit.tasks.monitoring.champion_at import ChampionAt
 from everfit.tasks.monitoring.monitored_model import MonitoredModel
+from everfit.tasks.monitoring.triage_history import TRIAGE, JudgedWindow, is_called_by_measured_loss
 from everfit.tasks.steps.actions import yield_expectations
 from everfit.tasks.triage.history import History
 from everfit.tasks.triage.signals import INFERRED_BOUND, Signals
@@ -118,3 +120,17 @@ def test_bounds_that_yield_are_removed_once_a_turn_is_called(
     before = History(windows=(past(4, broken=("price",)),))
     lost = quality(0.65 if calls_turn else 0.74, 5, standard_error=0.012 if calls_turn else 0.05)
     assert look_at(loop, signals(5, data=broken(INFERRED_BOUND, "price"), quality=lost), before) == removed
+
+
+@pytest.mark.parametrize(("case", "measured"), [("drift with loss", True), ("estimated loss, no labels", False)])
+def test_only_a_loss_that_labels_show_makes_bounds_yield(loop: Loop, case: str, measured: bool) -> None:
+    context = Context(loop.spec, Settings())
+    found, before, changes, verdict, _ = CASES[case]
+    judged = JudgedWindow(signals=found, decision=decide(found, before, **changes))
+    trigger = judged.decision.trigger()
+    assert (verdict, trigger.kind) == ("retrain", "quality")
+    assert not is_called_by_measured_loss(context.ledger, trigger), "nothing is on record yet"
+
+    context.ledger.decisions.record(trigger.id, model="sales", kind=TRIAGE, verdict=verdict, record=judged)
+    assert is_called_by_measured_loss(context.ledger, trigger) is measured
+    assert not is_called_by_measured_loss(context.ledger, Trigger(kind="quality", reason="a person says so"))
