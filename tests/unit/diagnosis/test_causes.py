@@ -8,7 +8,7 @@ import pytest
 from support.diagnosed_worlds import CAUSES, TASKS, World, binary, multiclass, regression
 
 from everfit.blocks.errors import DataError, NotEnoughError
-from everfit.tasks.core.loss_diagnosis import Diagnosis
+from everfit.tasks.core.loss_diagnosis import Diagnosis, LossSplit
 from everfit.tasks.diagnosis.diagnosis import diagnose
 from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, LabelledRows, row_loss_of, row_losses
 from everfit.tasks.diagnosis.loss_split import split_loss
@@ -68,6 +68,31 @@ def test_a_change_of_meaning_counts_as_often_as_the_window_has_its_rows() -> Non
 
     assert [part.change for part in found.parts] == pytest.approx([0.15, 0.1, 0.0], abs=0.005)
     assert found.cause == "mixed"
+
+
+def test_the_errors_of_the_parts_are_those_of_leaving_each_row_out() -> None:
+    """Given weights and all three causes at once, then the influences of rows have the spread that a jackknife has."""
+    random = np.random.default_rng(1)
+    is_new, unseen = np.arange(160) >= 80, np.arange(160) >= 144
+    losses, weights = random.random(160) + is_new + unseen, 0.5 + random.random(160)
+    shared = SharedRows(
+        np.where(unseen, 0.999, random.uniform(0.2, 0.8, 160)), losses + random.normal(size=160), is_new
+    )
+
+    def split(kept: np.ndarray) -> LossSplit:
+        sides = [
+            LabelledRows(pd.DataFrame({"at": losses[side]}), losses[side], weights=weights[side])
+            for side in (kept & ~is_new, kept & is_new)
+        ]
+        evidence = DiagnosisEvidence(*sides, columns=("at",))
+        return split_loss(evidence, SharedRows(shared.share[kept], shared.expected[kept], is_new[kept]))
+
+    without = np.array([[part.change for part in split(np.arange(160) != row).parts] for row in range(160)])
+    of_sides = [without[side] for side in (~is_new, is_new)]
+    jackknife = np.sqrt(sum((len(side) - 1) * side.var(axis=0) for side in of_sides))
+
+    errors = [part.standard_error for part in split(np.ones(160, dtype=np.bool_)).parts]
+    assert errors == pytest.approx(jackknife, rel=0.05)
 
 
 @pytest.mark.slow
