@@ -111,7 +111,7 @@ def _unseen_part(evidence: DiagnosisEvidence, shared: SharedRows) -> _Figure:
     p, q = old.counted, new.counted
     before, share = float(p @ old.losses), _unseen_share(evidence, shared)
     value = float(q[unseen] @ (new.losses[unseen] - before))
-    of_new = len(new) * np.where(unseen, q * (new.losses - before), 0.0) - value
+    of_new = len(new) * q * (np.where(unseen, new.losses - before, 0.0) - value)
     return _Figure(value, -share * (len(old) * p * (old.losses - before)), of_new)
 
 
@@ -130,7 +130,7 @@ def _changed_part(evidence: DiagnosisEvidence, shared: SharedRows) -> _Figure:
     seen_share = 1 - unseen_share
     of_old = -seen_share * len(old) * s_old * (rest_old - left_old)
     of_new = seen_share * len(new) * s_new * (rest_new - left_new)
-    of_new = of_new - rise * (len(new) * np.where(unseen, q, 0.0) - unseen_share)
+    of_new = of_new - rise * len(new) * q * (unseen - unseen_share)
     return _Figure(seen_share * rise, of_old, of_new)
 
 
