@@ -1,16 +1,17 @@
 """The output of the commands: a console for people, JSON for programs."""
 
 import json
+import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console
 
 from everfit.tasks.core.outside_text import terminal_text
-from everfit.tasks.steps.still_running import QUIET, reporting
+from everfit.tasks.steps.still_running import QUIET, note_line, on_terminal, reporting
 
 console = Console(width=None if sys.stdout.isatty() else 120)
 """The console of standard output. A pipe has no width, so it gets 120 columns."""
@@ -34,25 +35,37 @@ def reporting_wait(doing: str, quiet: float = QUIET) -> AbstractContextManager[N
         doing: The work that takes long, such as "reading the data".
         quiet: Seconds of silence before the first line.
     """
-    return reporting(lambda text: print(f"everfit: {doing}: {text}", file=sys.stderr, flush=True), quiet)
+    return reporting(lambda text: print(f"everfit: {doing}: {text}", file=sys.stderr, flush=True), quiet, doing=doing)
 
 
 _waits = threading.Event()
 
 
-def reporting_command() -> AbstractContextManager[None]:
-    """Report on standard error that the command still runs, while it is silent, such as during long imports."""
+@contextmanager
+def reporting_command() -> Iterator[None]:
+    """Report on standard error that the command still runs, while it is silent, such as during long imports.
+
+    A terminal shows it as one line that is brought up to date; elsewhere it is a line now and then.
+    """
     _waits.clear()
+    terminal, shown = sys.stderr, sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    def write(text: str) -> None:
+        if not _waits.is_set():
+            terminal.write(text)
+            terminal.flush()
 
     def say(text: str) -> None:
         if not _waits.is_set():
             print(f"everfit: {text}", file=sys.stderr, flush=True)
 
-    return reporting(say, outermost=True)
+    with on_terminal(write) if shown else nullcontext(), reporting(say, outermost=True):
+        yield
 
 
 def wait_for_others() -> None:
     """Report no silence of the command any more: it waits for a person's answer, or for requests."""
+    note_line()
     _waits.set()
 
 

@@ -164,7 +164,7 @@ def _run(function: Callable[..., R], prefix: str, quiet: float, args: tuple[Any,
     for value in (*args[:1], *kwargs.values()):
         if callable(check := getattr(value, "check_open", None)):
             check()
-    with logging_as(prefix), reporting(_progress.info, quiet):
+    with logging_as(prefix), reporting(_progress.info, quiet, doing=prefix):
         return function(*args, **kwargs)
 
 

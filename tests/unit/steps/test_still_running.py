@@ -95,6 +95,46 @@ def test_a_whole_command_leaves_the_word_to_the_step_that_runs() -> None:
     assert outer
 
 
+def test_a_terminal_shows_one_line_that_is_brought_up_to_date_and_taken_away_when_something_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(still_running, "_UPDATED", 0.05)
+    lines: list[str] = []
+    written: list[str] = []
+    updated = threading.Event()
+
+    def write(text: str) -> None:
+        written.append(text)
+        if len(written) == 2:
+            updated.set()
+
+    with still_running.on_terminal(write):
+        with still_running.reporting(lines.append, quiet=0.05, doing="fit"):
+            assert updated.wait(10)
+            still_running.note_line()
+            assert written[-1] == "\r\x1b[K"
+        shown = len(written)
+        still_running.note_line()
+        assert len(written) == shown  # nothing is shown, so nothing is taken away
+
+    assert written[:2] == ["\r\x1b[Keverfit: fit: still running, 0 s so far\r"] * 2
+    assert lines == []
+
+
+def test_a_terminal_is_left_without_the_line_when_the_command_ends() -> None:
+    written: list[str] = []
+    shown = threading.Event()
+
+    def write(text: str) -> None:
+        written.append(text)
+        shown.set()
+
+    with still_running.on_terminal(write), still_running.reporting(lambda _: None, quiet=0.05):
+        assert shown.wait(10)
+
+    assert written[-1] == "\r\x1b[K"
+
+
 def test_a_command_that_waits_says_so_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     said, over = "", threading.Event()
 
