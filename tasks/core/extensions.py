@@ -1,12 +1,27 @@
 """Load a user's own function: a metric, a gate check, a signal, a source, a candidate."""
 
+import os
+import sys
 from collections.abc import Callable
-from importlib import import_module
+from importlib import import_module, invalidate_caches
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from everfit.blocks.errors import ExtensionError
 from everfit.blocks.extensions import extension_names, is_reference
+
+
+def use_own_modules() -> None:
+    """Let a worker's run import the modules of the folder that it works in, before others of the same name.
+
+    Python looks in the folder in which the process has started. A run whose deployment pulls its code changes into the
+    fresh clone after that.
+    """
+    folder = str(Path.cwd())
+    if "PREFECT__FLOW_RUN_ID" in os.environ and folder not in sys.path:
+        sys.path.insert(0, folder)
+        invalidate_caches()
 
 
 def load_extension(reference: str, group: str | None = None) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from prefect import runtime
 
 from everfit.blocks.settings import Settings
+from everfit.tasks.core.extensions import use_own_modules
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.registry import mlflow_client
 from everfit.tasks.turns import turn_record
@@ -49,6 +50,7 @@ def find_context(model: str) -> Context:
     Raises:
         SpecError: There is no such model, or its spec is wrong.
     """
+    use_own_modules()
     settings = Settings()
     mlflow_client.use_tracking(settings)
     return Context(load_spec(model), settings)

@@ -1,5 +1,6 @@
 """A user's own function is loaded by a reference or by an entry point's name."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from support.extensions import install
 
 from everfit.blocks.errors import ExtensionError
 from everfit.blocks.extensions import METRICS_GROUP, extension_names, is_reference
-from everfit.tasks.core.extensions import load_extension
+from everfit.tasks.core.extensions import load_extension, use_own_modules
 
 CODE = "LIMIT = 3\ndef profit(y, scores): return 7.0\n"
 
@@ -47,3 +48,24 @@ def test_a_function_that_cant_be_loaded_is_named_with_what_to_do(packages: Path)
 @pytest.mark.parametrize("name", ["shop:", ":f", "shop.:f", "shop:f.g", "shop", "shop:f\n", "2shop:f"])
 def test_what_is_no_reference(name: str):
     assert not is_reference(name)
+
+
+def test_a_workers_run_finds_the_modules_of_the_clone_that_it_has_changed_into_and_no_other_process_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    old, clone = tmp_path / "installed", tmp_path / "shop-main"
+    for folder, value in ((old, 1), (clone, 2)):
+        folder.mkdir()
+        (folder / "own_cloned.py").write_text(f"def profit(y, scores): return {value}\n")
+    monkeypatch.setattr(sys, "path", [str(old), *sys.path])
+    monkeypatch.chdir(clone)
+    monkeypatch.delenv("PREFECT__FLOW_RUN_ID", raising=False)
+    use_own_modules()
+    assert str(clone) not in sys.path
+
+    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", "3f0a3c1e-0000-4000-8000-000000000000")
+    use_own_modules()
+    use_own_modules()
+
+    assert load_extension("own_cloned:profit")([], []) == 2
+    assert sys.path.count(str(clone)) == 1
