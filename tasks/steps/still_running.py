@@ -83,7 +83,7 @@ def reporting(
     Args:
         say: Writes a line.
         quiet: Seconds of silence before the first line.
-        doing: What the body does, for a terminal.
+        doing: The work of the body, for a terminal.
         outermost: Whether the body is a whole command, which leaves the word to each part of it that reports too.
             The silence before such a part counts for the part.
     """
