@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from everfit.blocks.errors import DeploymentError
 from everfit.blocks.spec import ModelSpec
 from everfit.deployments.server.changes import Changes, Status
+from everfit.deployments.server.variables import read_table, set_variable, write_table
 from everfit.tasks.core.spec_loading import spec_problems
 from everfit.tasks.incidents.default_receivers import ReceiversByProject
 
@@ -34,14 +35,24 @@ class Schedules:
 
     def __init__(self, client: "SyncPrefectClient") -> None:
         self._client = client
-        variable = client.read_variable_by_name(SCHEDULES)
-        found = variable.value if variable and isinstance(variable.value, dict) else {}
+        found = read_table(client, SCHEDULES)
         self.content: dict[str, dict[str, Any]] = {name: dict(by_slug) for name, by_slug in found.items()}
         self._before = {name: dict(by_slug) for name, by_slug in self.content.items()}
 
     def store(self, changes: Changes) -> None:
         """Keep what this bootstrap made."""
-        _set_variable(self._client, SCHEDULES, self._before, self.content, changes)
+        write_table(self._client, SCHEDULES, self._before, self.content, changes)
+
+    def forget(self, model: str, changes: Changes) -> None:
+        """Keep nothing of a model that is gone.
+
+        Args:
+            model: The name of the model.
+            changes: The changes so far; this function adds its own.
+        """
+        self.content = {name: made for name, made in self.content.items() if name.partition("/")[2] != model}
+        if self.content != self._before:
+            self.store(changes)
 
 
 def store_specs(
@@ -62,8 +73,7 @@ def store_specs(
         accept: Function that raises if this person may not store a spec.
     """
     _register_types(client, changes)
-    variable = client.read_variable_by_name(SPECS)
-    before: dict[str, str] = dict(variable.value) if variable and isinstance(variable.value, dict) else {}
+    before: dict[str, str] = read_table(client, SPECS)
     after = dict(before)
     for spec in specs:
         document = _document(client, spec.name)
@@ -73,7 +83,7 @@ def store_specs(
             accept(spec)
         if _put(spec, document, changes, may_overwrite=may_overwrite) and (now := _document(client, spec.name)):
             after[spec.name] = str(now.updated)
-    _set_variable(client, SPECS, before, after, changes)
+    write_table(client, SPECS, before, after, changes)
 
 
 def forget_spec(client: "SyncPrefectClient", model: str, changes: Changes) -> None:
@@ -84,15 +94,14 @@ def forget_spec(client: "SyncPrefectClient", model: str, changes: Changes) -> No
         model: The name of the model.
         changes: The changes so far; this function adds its own.
     """
-    variable = client.read_variable_by_name(SPECS)
-    before: dict[str, str] = dict(variable.value) if variable and isinstance(variable.value, dict) else {}
+    before: dict[str, str] = read_table(client, SPECS)
     if model not in before:
         return
     if (document := _document(client, model)) is not None:
         if not changes.dry_run:
             client.delete_block_document(document.id)
         changes.note("model spec", model, "removed", "its model is gone")
-    _set_variable(client, SPECS, before, {name: at for name, at in before.items() if name != model}, changes)
+    write_table(client, SPECS, before, {name: at for name, at in before.items() if name != model}, changes)
 
 
 def rename_spec(client: "SyncPrefectClient", old: str, new: str) -> None:
@@ -108,10 +117,10 @@ def rename_spec(client: "SyncPrefectClient", old: str, new: str) -> None:
     if document is None or not isinstance(stored, ModelSpec):
         return
     stored.model_copy(update={"name": new}).save(new, overwrite=True)
-    variable, renamed = client.read_variable_by_name(SPECS), _document(client, new)
-    before: dict[str, str] = dict(variable.value) if variable and isinstance(variable.value, dict) else {}
+    before: dict[str, str] = read_table(client, SPECS)
+    renamed = _document(client, new)
     if renamed is not None and before.get(old) == str(document.updated):  # nobody has edited it
-        _set_variable(client, SPECS, before, before | {new: str(renamed.updated)}, Changes(dry_run=False))
+        write_table(client, SPECS, before, before | {new: str(renamed.updated)}, Changes(dry_run=False))
 
 
 def services(client: "SyncPrefectClient", project: str, named: Sequence[str], changes: Changes) -> tuple[str, ...]:
@@ -130,7 +139,7 @@ def services(client: "SyncPrefectClient", project: str, named: Sequence[str], ch
     chosen = list(named) or before.get(project)
     if not chosen:
         return ()
-    _set_variable(client, SERVICES, stored, before | {project: chosen}, changes)
+    set_variable(client, SERVICES, stored, before | {project: chosen}, changes)
     return tuple(str(url) for url in chosen)
 
 
@@ -168,7 +177,7 @@ def notification(
             f"slack-webhook/on-call"
         ) from error
     after = before.with_project(project, chosen, models)
-    _set_variable(client, NOTIFICATION, stored, after.content(), changes)
+    set_variable(client, NOTIFICATION, stored, after.content(), changes)
     return str(document.id)
 
 
@@ -275,18 +284,3 @@ def _store(spec: ModelSpec, changes: Changes, status: Status, reason: str = "") 
 def _differing_keys(spec: ModelSpec, stored: ModelSpec) -> str:
     ours, theirs = spec.content(), stored.content()
     return ", ".join(sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)))
-
-
-def _set_variable(client: "SyncPrefectClient", name: str, before: Any, after: Any, changes: Changes) -> None:
-    from prefect.client.schemas.actions import VariableCreate, VariableUpdate
-
-    exists = client.read_variable_by_name(name) is not None
-    if exists and before == after:
-        changes.note("variable", name, "unchanged")
-        return
-    if not changes.dry_run:
-        if exists:
-            client.update_variable(VariableUpdate(name=name, value=after))
-        else:
-            client.create_variable(VariableCreate(name=name, value=after, tags=["everfit"]))
-    changes.note("variable", name, "changed" if exists else "created")

@@ -50,7 +50,10 @@ def deploy(
     schedules, edited = _schedules(deployment, present, remembered.get(name, {}))
     for slug in edited:
         changes.note("schedule", f"{name} {slug}", "kept", "edited on the server; delete it there to get the file's")
-    remembered[name] = {schedule.slug: _timing(schedule) for schedule in deployment.schedules}
+    if made := {schedule.slug: _timing(schedule) for schedule in deployment.schedules}:
+        remembered[name] = made
+    else:
+        remembered.pop(name, None)
     wanted = {
         "version": deployment.version,
         "description": deployment.description or flow.description or "",

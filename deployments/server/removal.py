@@ -68,6 +68,7 @@ def remove_model(client: "SyncPrefectClient", model: str, changes: Changes) -> N
             client.delete_automation(automation.id)
         changes.note("automation", automation.name, "removed", "its model is gone")
     blocks.forget_spec(client, model, changes)
+    blocks.Schedules(client).forget(model, changes)
 
 
 def _remove_deployment(

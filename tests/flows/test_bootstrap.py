@@ -19,7 +19,9 @@ from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
 from everfit.deployments.server import files
 from everfit.deployments.server.bootstrap import Options, bootstrap
-from everfit.deployments.server.changes import Change
+from everfit.deployments.server.changes import Change, Changes
+from everfit.deployments.server.removal import remove_model
+from everfit.deployments.server.variables import read_table, write_table
 from everfit.tasks.core.people import Person, RoleError
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.steps.context import find_context, open_context
@@ -308,6 +310,37 @@ def test_schedules_of_the_spec_are_deployed_and_one_that_a_person_edited_stays(s
     assert [(each.name, each.status) for each in kept] == [(f"monitoring/{MODEL} hourly", "kept")]
     assert deployed("monitoring").schedule.cron == "0 12 * * *"
     assert not deployed("scoring").active
+
+
+def test_a_server_remembers_the_schedules_of_many_models_in_variables_that_are_small_enough(server: Server) -> None:
+    def written(table: dict[str, Any], before: dict[str, Any]) -> list[Change]:
+        changes = Changes(dry_run=False)
+        write_table(server.prefect, "everfit_schedules", before, table, changes)
+        assert read_table(server.prefect, "everfit_schedules") == table
+        return changes.made
+
+    def variables() -> set[str]:
+        found = server.prefect.request("POST", "/variables/filter", json={}).json()
+        return {variable["name"] for variable in found if variable["name"].startswith("everfit_schedules")}
+
+    many = {f"monitoring/model-{number}": {"hourly": {"cron": "7 * * * *", "é": "ü" * 40}} for number in range(60)}
+    written(many, {})
+    assert len(variables()) > 2
+    assert [change.status for change in written(many, many)] == ["unchanged"]
+
+    few = dict(list(many.items())[:2])
+    assert [change.status for change in written(few, many)] == ["changed"]
+    assert variables() == {"everfit_schedules"}
+
+
+def test_a_model_that_is_gone_leaves_no_schedules_in_memory(server: Server) -> None:
+    server.write_deployments("monitoring")
+    server.set_up()
+    assert read_table(server.prefect, "everfit_schedules")
+
+    remove_model(server.prefect, MODEL, Changes(dry_run=False))
+
+    assert read_table(server.prefect, "everfit_schedules") == {}
 
 
 def test_a_schedule_that_is_none_is_one_clear_error(server: Server) -> None:
