@@ -41,20 +41,22 @@ class NotReadyError(EverfitError):
 
 @dataclass(frozen=True)
 class LookupIndex:
-    """Rows of a joined source in memory, by key and by the time from which they can be seen.
+    """Rows of a joined source in memory, by key and time.
 
     Attributes:
         join: The join.
         kinds: Kinds of the key's parts.
         values: The joined columns and `_as_of`; shape (rows, columns).
         keys: Hash of each row's key, in order; shape (rows,).
-        seen: Microseconds since 1970 from which it can be seen, in order for each key; shape (rows,).
+        as_of: Microseconds since 1970 from which it holds, in order for each key; shape (rows,).
+        seen: The same from which it can be seen.
     """
 
     join: Join
     kinds: Mapping[str, Kind]
     values: pd.DataFrame
     keys: npt.NDArray[np.int64]
+    as_of: npt.NDArray[np.int64]
     seen: npt.NDArray[np.int64]
 
     @classmethod
@@ -62,10 +64,12 @@ class LookupIndex:
         """Make the index of all rows of a joined source."""
         frames = list(rows.frames())
         whole = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
-        order = np.lexsort((_micros(whole[SEEN]), whole[BY].to_numpy()))
+        order = np.argsort(whole[BY].to_numpy(), kind="stable")
         whole = with_faults(whole).take(order).reset_index(drop=True)
+        as_of = _micros(whole[AS_OF])
+        seen = _micros(whole[SEEN]) if SEEN in whole else as_of
         values = whole[[*rows.join.columns, AS_OF, FAULTS]]
-        return cls(rows.join, rows.kinds, values, whole[BY].to_numpy(), _micros(whole[SEEN]))
+        return cls(rows.join, rows.kinds, values, whole[BY].to_numpy(), as_of, seen)
 
     def find(self, keys: npt.NDArray[np.int64], at_us: Sequence[int]) -> pd.DataFrame:
         """Return what was known of keys at moments; missing where nothing was.
@@ -77,7 +81,9 @@ class LookupIndex:
         found = np.full(len(keys), -1, dtype=np.int64)
         for row, (key, moment) in enumerate(zip(keys.tolist(), at_us, strict=True)):
             start, stop = (int(np.searchsorted(self.keys, key, side)) for side in ("left", "right"))
-            place = start + int(np.searchsorted(self.seen[start:stop], moment, side="right")) - 1
+            place = start + int(np.searchsorted(self.as_of[start:stop], moment, side="right")) - 1
+            while place >= start and self.seen[place] > moment:
+                place -= 1
             if place >= start:
                 found[row] = place
         if not len(self.values):

@@ -1,8 +1,8 @@
 """Join rows of another source as of the event: the last row that was known then, and never a later one.
 
-A row can be seen from `as_of` on, or from `available_at` on if that is later. At each such moment the row with the
-latest `as_of` among those that can be seen counts. So the rows are brought into the order in which they can be seen,
-each with the best row until then, and pandas' `merge_asof` joins the last of them.
+A row can be seen from `as_of` on, or from `available_at` on if that is later. Among the rows that can be seen at an
+event, that with the latest `as_of` counts. pandas' `merge_asof` finds the last row by `as_of`. Where it can't be seen
+yet, the rows of its key are followed back in time to the first one that can.
 
 Large sources are divided by their keys into files, so memory holds a part of them at a time.
 """
@@ -22,8 +22,9 @@ from everfit.tasks.storage.kinds import REWRITTEN, Kind, common_kind, infer_kind
 from everfit.tasks.storage.row_hashes import row_hashes
 from everfit.tasks.storage.values import FAULTS, normalise, to_kind
 
-BY, AS_OF, SEEN = "_by", "_as_of", "_seen"
-"""Columns of rows to join: hash of the key, the time from which a row holds, and that from which it can be seen."""
+BY, AS_OF, SEEN, _EARLIER = "_by", "_as_of", "_seen", "_earlier"
+"""Columns of rows to join: hash of the key, the time from which a row holds, and that from which it can be seen; place
+of the row of the same key before it, or -1. Without `available_at`, rows have only the first two."""
 
 HELD_VALUES = 100_000_000
 """More values than these, about 1 GB, are kept in files."""
@@ -118,7 +119,7 @@ class AsOfRows:
         self._held = []
 
     def finish(self) -> set[str]:
-        """Bring the rows into the order in which they could be seen, after the last `add`.
+        """Bring the rows into the order of their times, after the last `add`.
 
         Returns:
             The columns that are text as a whole, and whose values some pieces took for something else.
@@ -143,27 +144,16 @@ class AsOfRows:
         }
 
     def _in_order(self, frames: list[pd.DataFrame]) -> pd.DataFrame:
-        """Return rows by the time at which they could be seen, each with the values of the latest one until then."""
+        """Return rows by the time from which they hold, then by that from which they can be seen."""
         own = [BY, *self._times]
         brought = [self._brought(frame, own) for frame in _of_equal_types(frames or [self._nothing()])]
         rows = pd.concat(brought, ignore_index=True) if len(brought) > 1 else brought[0]
-        as_of = _micros(rows[AS_OF])
-        if self.join.available_at is None:
-            if not rows[AS_OF].is_monotonic_increasing:
-                order = np.argsort(as_of, kind="stable")
-                rows, as_of = rows.take(order).reset_index(drop=True), as_of[order]
-            self._count_contradictions(rows[_shared(as_of)], own)
-            return rows.rename(columns={AS_OF: SEEN}).assign(**{AS_OF: rows[AS_OF]})
-        seen = rows.pop(SEEN)
-        by_seen = np.argsort(_micros(seen), kind="stable")
-        by_time = _order_of(as_of, _micros(seen), by_seen)
-        shared = by_time[_shared(as_of[by_time])]
-        self._count_contradictions(rows.take(shared).assign(**{SEEN: seen.array.take(shared)}), own)
-        rank = np.empty(len(rows), dtype=np.int64)
-        rank[by_time] = np.arange(len(rows))
-        keys, _ = pd.factorize(rows[BY])
-        best = by_time[pd.Series(rank[by_seen]).groupby(keys[by_seen], sort=False).cummax().to_numpy()]
-        return rows.take(best).reset_index(drop=True).assign(**{SEEN: seen.array.take(by_seen)})
+        rows = _in_order_of([_micros(rows[name]) for name in self._times], rows)
+        self._count_contradictions(rows[_shared(_micros(rows[AS_OF]))], own)
+        if self.join.available_at is not None:
+            places = pd.Series(np.arange(len(rows)))
+            rows[_EARLIER] = places.groupby(rows[BY].to_numpy(), sort=False).shift(1, fill_value=-1)
+        return rows
 
     def _brought(self, frame: pd.DataFrame, own: list[str]) -> pd.DataFrame:
         """Return rows whose values have the kinds of the whole source."""
@@ -182,10 +172,10 @@ class AsOfRows:
 
     def _nothing(self) -> pd.DataFrame:
         times = pd.Series([], dtype="datetime64[us, UTC]")
-        return pd.DataFrame({BY: pd.Series([], dtype=np.int64), AS_OF: times, SEEN: times})
+        return pd.DataFrame({BY: pd.Series([], dtype=np.int64), **dict.fromkeys(self._times, times)})
 
     def frames(self) -> Iterator[pd.DataFrame]:
-        """Yield all rows in order, those of a key together in one frame."""
+        """Yield all rows by time, those of a key together in one frame."""
         for part in self._parts:
             yield _read(part) if isinstance(part, Path) else part
 
@@ -212,12 +202,34 @@ class AsOfRows:
         return whole.set_index("_row")[[*self.join.columns, AS_OF, FAULTS]].reindex(pd.RangeIndex(len(rows)))
 
     def _merged(self, events: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-        merged = pd.merge_asof(events, known, left_on="_event", right_on=SEEN, by=BY)
+        """Return events with the joined columns, missing where there is no row; shape (events, columns)."""
+        times = known[[BY, AS_OF]].assign(_place=np.arange(len(known)))
+        merged = pd.merge_asof(events, times, left_on="_event", right_on=AS_OF, by=BY)
+        places = merged["_place"].fillna(-1).to_numpy(dtype=np.int64, copy=True)
+        if self.join.available_at is not None:
+            _follow_back(places, _micros(merged["_event"]), _micros(known[SEEN]), known[_EARLIER].to_numpy())
+        names = [name for name in (*self.join.columns, AS_OF, FAULTS) if name in known.columns]
+        found = known[names].reindex(places).reset_index(drop=True)
         if self.join.within is not None:
-            old = merged[AS_OF] < merged["_event"] - self.join.within
-            known_columns = [name for name in (*self.join.columns, AS_OF, FAULTS) if name in merged.columns]
-            merged[known_columns] = without(merged[known_columns], old.to_numpy())
-        return merged
+            old = found[AS_OF] < merged["_event"] - self.join.within
+            found = without(found, old.to_numpy())
+        return found.assign(_row=merged["_row"])
+
+
+def _follow_back(places: Integers, events: Integers, seen: Integers, earlier: Integers) -> None:
+    """Replace the places of rows that can't be seen at their events by those of the latest ones that can, or by -1.
+
+    Args:
+        places: Place of the latest row of each event, or -1; shape (events,).
+        events: Times of the events; shape (events,).
+        seen: The times from which the rows can be seen; shape (rows,).
+        earlier: Place of the row of the same key before each row, or -1; shape (rows,).
+    """
+    open_events = np.flatnonzero(places >= 0)
+    while len(open_events):
+        open_events = open_events[seen[places[open_events]] > events[open_events]]
+        places[open_events] = earlier[places[open_events]]
+        open_events = open_events[places[open_events] >= 0]
 
 
 def _shared(times: Integers) -> npt.NDArray[np.bool_]:
@@ -228,19 +240,20 @@ def _shared(times: Integers) -> npt.NDArray[np.bool_]:
     return near
 
 
-def _order_of(as_of: Integers, seen: Integers, by_seen: Integers) -> Integers:
-    """Return the order by `as_of`, and by `seen` where that is equal; few sources need a sort of all rows for that.
+def _in_order_of(times: list[Integers], rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows by the first times, and by the second ones where these are equal; rows that are in order stay.
 
-    Args:
-        as_of: The times from which rows hold.
-        seen: The times from which they can be seen.
-        by_seen: The order by these.
+    Most sources are in order of the first times. Then only the rows that share one are moved, in place.
     """
-    if (as_of[1:] < as_of[:-1]).any():
-        return np.asarray(by_seen[np.argsort(as_of[by_seen], kind="stable")])
-    order, equal = np.arange(len(as_of)), np.flatnonzero(_shared(as_of))
-    order[equal] = equal[np.lexsort([seen[equal], as_of[equal]])]
-    return order
+    first = times[0]
+    if (first[1:] < first[:-1]).any():
+        return rows.take(np.lexsort(times[::-1])).reset_index(drop=True)
+    equal = np.flatnonzero(_shared(first))
+    order = equal[np.lexsort([each[equal] for each in times[::-1]])]
+    moved = order != equal
+    for name in rows.columns if moved.any() else ():
+        rows.loc[equal[moved], name] = rows[name].array.take(order[moved])
+    return rows
 
 
 def _micros(times: pd.Series) -> Integers:

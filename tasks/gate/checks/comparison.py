@@ -156,7 +156,8 @@ def _reason(evidence: Evidence, paired: PairedComparison, judged: JudgedGain) ->
     gain, within = paired.difference, ""
     if judged.within and paired.within is not None:
         gain = paired.within.difference
-        within = f", within {paired.within.grouped_by} by {number(gain)}"
+        but = "but " if gain <= 0 < paired.difference else ""
+        within = f", {but}within {paired.within.grouped_by} by {number(gain)}"
     joined = "but" if gain > 0 and not judged.passed else "and"
     tries = "" if evidence.attempt == 1 else f" in try {evidence.attempt} since the champion's release"
     sure = (
@@ -170,7 +171,8 @@ def _reason(evidence: Evidence, paired: PairedComparison, judged: JudgedGain) ->
 def _power(paired: PairedComparison, gain: float, judged: JudgedGain) -> str:
     """Return which gain would have shown on these rows, and how many rows the measured gain would need."""
     reach = gain - judged.lower
-    shown = f"A gain of {number(judged.bound + reach)} or more would have shown"
+    within = f" within {paired.within.grouped_by}" if judged.within and paired.within is not None else ""
+    shown = f"A gain{within} of {number(judged.bound + reach)} or more would have shown"
     beyond = gain - judged.bound
     if beyond <= 0 or reach < beyond:
         return shown
