@@ -109,8 +109,12 @@ def _has_server() -> bool:
 
 
 def spec_files() -> list[Path]:
-    """The specs of `deployments/models` in the working folder; without such a folder, those that come with everfit."""
-    folder = _FOLDER if _FOLDER.is_dir() else Path(str(files("everfit.deployments") / "models"))
+    """The specs of `deployments/models` in the working folder, or those that come with everfit.
+
+    A project with deployments of its own has none of the latter, also when its last spec is gone, and the folder by it.
+    """
+    own = _FOLDER.is_dir() or (_FOLDER.parent / "prefect.yaml").is_file()
+    folder = _FOLDER if own else Path(str(files("everfit.deployments") / "models"))
     return sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
 
 

@@ -1,13 +1,14 @@
 """A spec as a person writes it: what is read, and what is said of a mistaken key."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from everfit.blocks.content import SpecContent
 from everfit.blocks.errors import SpecError
 from everfit.tasks.core.spec_keys import RENAMED, with_current_keys
-from everfit.tasks.core.spec_loading import read_spec
+from everfit.tasks.core.spec_loading import read_spec, spec_files
 
 SPEC = """
 name: sales
@@ -155,3 +156,14 @@ def test_a_new_key_changes_no_spec_that_does_not_set_it() -> None:
     digest = "ac38060b58f3af4621bc49d135093485917139e78157ddbc3cd585aa316ecfa2"
 
     assert spec.digest() == digest, "give the field of a new key `exclude_if=lambda value: value == DEFAULT`"
+
+
+def test_a_project_without_specs_has_none_and_a_folder_without_a_project_has_those_of_everfit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "flight-delays" in [path.stem for path in spec_files()]
+
+    Path("deployments").mkdir()
+    Path("deployments/prefect.yaml").write_text("name: shop\npull: []\n")
+    assert spec_files() == []  # git keeps no empty folder, so `deployments/models` is gone with its last spec
