@@ -1,4 +1,4 @@
-"""Write Delta tables, once per transaction."""
+"""Write rows into Delta tables, once per transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from everfit.blocks.errors import WorkspaceError
-from everfit.tasks.storage.delta_errors import reason_of
 from everfit.tasks.storage.panics import panics_as_errors
-from everfit.tasks.storage.periods import PROPERTY, Period, first_days, is_longer
-from everfit.tasks.storage.table_flushes import TableFlushes
+from everfit.tasks.storage.periods import Period, first_days
+from everfit.tasks.storage.table_layout import GUARD, ConflictError, TableLayout
 from everfit.tasks.storage.table_reads import DAY, KEY, partition_period
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from deltalake import DeltaTable
 
 __all__ = [
     "CONTENT",
@@ -34,23 +32,13 @@ CONTENT, TURN = "_content", "_turn"
 OLD_DAY = "_old_day"
 """Day of the row that a changed one replaces."""
 
-_ALL_HISTORY = {"delta.enableExpiredLogCleanup": "false", "delta.logRetentionDuration": "interval 36500 days"}
-"""Properties of a table whose past versions snapshots name; Delta would delete them after 30 days."""
-
-_GUARD = "everfit"
-"""Application id of guarded writes: of two with the same number, Delta accepts only one."""
-
-
-class ConflictError(WorkspaceError):
-    """Another process wrote to a table between a read and a write of ours."""
-
 
 class AlreadyWrittenError(WorkspaceError):
     """A numbered append was made before."""
 
 
 @dataclass(frozen=True)
-class Table(TableFlushes):
+class Table(TableLayout):
     """A Delta table in the workspace, partitioned by `_day` and written once per transaction."""
 
     @panics_as_errors()
@@ -104,7 +92,7 @@ class Table(TableFlushes):
                 commit_properties=self._commit(transaction, after, 1 if number is None else number),
             )
         except (DeltaError, OSError) as error:
-            failed = self._failed(error)
+            failed = self.failed_write(error)
             if number is None and isinstance(failed, ConflictError) and self.written(transaction):
                 self.sync_found(transaction)  # another process has made the same write
                 return int(self.open().version())
@@ -112,40 +100,6 @@ class Table(TableFlushes):
         self.sync(table.version())
         # Don't take the newest version: another writer may have added rows that these weren't compared with.
         return int(table.version())
-
-    @panics_as_errors()
-    def create(self, schema: "pa.Schema", period: Period = "day") -> None:
-        """Create the table without rows: if two writers created it with theirs at once, Delta would take both.
-
-        Args:
-            schema: The columns.
-            period: The period that a partition covers.
-        """
-        from deltalake import DeltaTable
-
-        DeltaTable.create(
-            self.uri,
-            schema,
-            mode="ignore",
-            partition_by=[DAY],
-            configuration={
-                **(_ALL_HISTORY if self.historic else {}),
-                **({} if period == "day" else {PROPERTY: period}),
-            },
-            storage_options=dict(self.storage_options) or None,
-            raise_if_key_not_exists=False,
-        )
-        self.sync(0)
-
-    def open_to_append(self) -> "DeltaTable":
-        """Open the newest version; flush the first one before anything follows it.
-
-        After a power cut a first commit without its content can be dropped if it is the only one, and no other.
-        """
-        table = self.open()
-        if table.version() == 0:
-            self.sync(0)
-        return table
 
     @panics_as_errors()
     def supersede(self, frame: "pd.DataFrame | pa.Table", transaction: str, after: int | None = None) -> int:
@@ -196,7 +150,7 @@ class Table(TableFlushes):
                 .execute()
             )
         except (DeltaError, OSError) as error:
-            raise self._failed(error) from error
+            raise self.failed_write(error) from error
         self.sync(table.version())
         return int(table.version())
 
@@ -221,7 +175,7 @@ class Table(TableFlushes):
             )
             metrics = dict(merging.when_matched_update({name: f"new.{name}" for name in columns}).execute())
         except (DeltaError, OSError) as error:
-            raise self._failed(error) from error
+            raise self.failed_write(error) from error
         self.sync(self.open().version())
         return metrics
 
@@ -242,67 +196,13 @@ class Table(TableFlushes):
         from deltalake.exceptions import DeltaError
 
         table = self.open()
-        guard = CommitProperties(app_transactions=[Transaction(_GUARD, table.version() + 1)])
+        guard = CommitProperties(app_transactions=[Transaction(GUARD, table.version() + 1)])
         try:
             removed = int(table.delete(predicate, commit_properties=guard).get("num_deleted_rows", 0))
         except (DeltaError, OSError) as error:
-            raise self._failed(error) from error
+            raise self.failed_write(error) from error
         self.sync(table.version())
         return removed
-
-    @panics_as_errors()
-    def compact(self) -> int:
-        """Merge the small files of each day; the rows stay the same.
-
-        Returns:
-            Number of files that this saves.
-
-        Raises:
-            ConflictError: If another process changed rows at the same time.
-            WorkspaceError: If the store refuses the write.
-        """
-        from deltalake.exceptions import DeltaError
-
-        table = self.open()
-        before = table.version()
-        try:
-            metrics = table.optimize.compact()
-        except (DeltaError, OSError) as error:
-            raise self._failed(error) from error
-        self.sync(*range(before + 1, table.version() + 1))
-        return int(metrics["numFilesRemoved"]) - int(metrics["numFilesAdded"])
-
-    @panics_as_errors()
-    def lengthen(self, period: Period) -> int:
-        """Let each partition cover a longer period; the rows stay the same, but for their partition.
-
-        A longer period only widens what a reader looks through, so the property comes first: a process that dies before
-        the rows are written again leaves a table that is right.
-
-        Returns:
-            Number of files that this saves.
-
-        Raises:
-            ConflictError: If another process changed rows at the same time.
-            WorkspaceError: If the store refuses the write.
-        """
-        from deltalake import CommitProperties, Transaction
-        from deltalake.exceptions import DeltaError
-
-        table = self.open()
-        if is_longer(partition_period(table), period):
-            period = partition_period(table)  # some rows may be in longer partitions already
-        before = table.version()
-        try:
-            table.alter.set_table_properties({PROPERTY: period}, raise_if_not_exists=False)
-            table = self.open()
-            guard = CommitProperties(app_transactions=[Transaction(_GUARD, table.version() + 1)])
-            first = f"cast(date_trunc('{period}', {DAY}) as date)"
-            metrics = table.update(updates={DAY: first}, predicate=f"{DAY} != {first}", commit_properties=guard)
-        except (DeltaError, OSError) as error:
-            raise self._failed(error) from error
-        self.sync(*range(before + 1, table.version() + 1))
-        return int(metrics["num_removed_files"]) - int(metrics["num_added_files"])
 
     def _commit(self, transaction: str, after: int | None, number: int = 1) -> Any:
         """Return the properties that name a write; a guarded write also collides with every other guarded one."""
@@ -310,16 +210,8 @@ class Table(TableFlushes):
 
         transactions = [Transaction(transaction, number)]
         if after is not None:
-            transactions.append(Transaction(_GUARD, after + 1))
+            transactions.append(Transaction(GUARD, after + 1))
         return CommitProperties(app_transactions=transactions)
-
-    def _failed(self, error: Exception) -> WorkspaceError:
-        from deltalake.exceptions import CommitFailedError
-
-        message = reason_of(error)
-        if isinstance(error, CommitFailedError) or "already exists" in message:
-            return ConflictError(f"another process wrote to {self.uri!r} at the same time; run the turn again")
-        return WorkspaceError(f"the table at {self.uri!r} can't be written: {message}; run the turn again")
 
     def written(self, transaction: str) -> bool:
         """Return whether the table has a write of that name."""
