@@ -11,7 +11,7 @@ from everfit.deployments.cli.options import DECIDE, AsJson, Until, parse_time
 from everfit.deployments.cli.output import print_json, print_lines
 
 if TYPE_CHECKING:
-    from everfit.tasks.pages.status import ModelStatus
+    from everfit.tasks.pages.model_status import ModelStatus
 
 app = typer.Typer()
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from everfit.tasks.core.figures import in_digits
 from everfit.tasks.pages.limit_charts import limit_charts
+from everfit.tasks.pages.model_status import ModelStatus
 from everfit.tasks.pages.series import DAY, MINUTE, Series
-from everfit.tasks.pages.status import ModelStatus
 from everfit.tasks.triage import VERDICTS
 
 _ROWS = 40

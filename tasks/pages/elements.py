@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from everfit.tasks.pages.markup import Child, Html, tag
+from everfit.tasks.pages.model_status import moment
 from everfit.tasks.pages.states import STATES
-from everfit.tasks.pages.status import moment
 
 _LONG, _FEW = 30, 2
 """Longer texts, in more columns than this, are too much for the width of a phone."""

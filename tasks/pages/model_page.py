@@ -9,10 +9,10 @@ from everfit.tasks.pages.chart_text import chart_data
 from everfit.tasks.pages.elements import chip, coded, spaced, table, time_of
 from everfit.tasks.pages.limit_charts import limits_section
 from everfit.tasks.pages.markup import Child, Html, anchor, document, tag
+from everfit.tasks.pages.model_status import ModelStatus
 from everfit.tasks.pages.sections import decision_list, drift_map, event_list, timeline
 from everfit.tasks.pages.series import Series
 from everfit.tasks.pages.states import STATES
-from everfit.tasks.pages.status import ModelStatus
 from everfit.tasks.pages.words import quality_words
 from everfit.tasks.pages.worth_section import worth_section
 

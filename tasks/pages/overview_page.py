@@ -9,9 +9,10 @@ from everfit.tasks.ledger import Turn
 from everfit.tasks.pages.elements import chip, time_of
 from everfit.tasks.pages.facts import ModelFacts
 from everfit.tasks.pages.markup import Child, Html, anchor, document, tag
+from everfit.tasks.pages.model_status import ModelStatus, moment
 from everfit.tasks.pages.series import Series
 from everfit.tasks.pages.states import ORDER, STATES
-from everfit.tasks.pages.status import ModelStatus, late_from, late_words, moment
+from everfit.tasks.pages.status import late_from, late_words
 
 _MONTH = timedelta(days=30)
 _HEADS = (

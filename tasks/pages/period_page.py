@@ -12,6 +12,7 @@ from everfit.tasks.pages.evidence import look_evidence, turn_evidence
 from everfit.tasks.pages.limit_charts import limits_section
 from everfit.tasks.pages.marks import marks_of
 from everfit.tasks.pages.markup import Child, Html, document, tag
+from everfit.tasks.pages.model_status import ModelStatus
 from everfit.tasks.pages.period import Period, PeriodContent, period_of
 from everfit.tasks.pages.period_text import (
     Rows,
@@ -27,7 +28,7 @@ from everfit.tasks.pages.risk import KINDS_OF_TROUBLE
 from everfit.tasks.pages.sections import decision_list, drift_map, event_list, timeline
 from everfit.tasks.pages.series import Series
 from everfit.tasks.pages.states import STATES
-from everfit.tasks.pages.status import ModelStatus, status_of
+from everfit.tasks.pages.status import status_of
 
 _DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
 _DECIDED = ["when", "what", "by", "why", "in the ledger"]

@@ -10,8 +10,8 @@ from everfit.tasks.batch.trace import Trace
 from everfit.tasks.pages.elements import time_of
 from everfit.tasks.pages.evidence import turn_evidence
 from everfit.tasks.pages.markup import Child, anchor, document, tag
+from everfit.tasks.pages.model_status import moment
 from everfit.tasks.pages.sections import evidence_tables
-from everfit.tasks.pages.status import moment
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.turns.turn_record import TurnRecord
 

@@ -9,8 +9,8 @@ from everfit.tasks.pages.column_bars import column_bars
 from everfit.tasks.pages.elements import spaced, table, time_of
 from everfit.tasks.pages.marks import KINDS
 from everfit.tasks.pages.markup import Child, Html, anchor, tag
+from everfit.tasks.pages.model_status import ModelStatus
 from everfit.tasks.pages.series import Series
-from everfit.tasks.pages.status import ModelStatus
 
 _LETTERS = (
     "Above: T turn, R release, ↶ rollback, H champion set by hand, A approval, L trial on live traffic, O outcome of a "

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from everfit.tasks.pages.model_status import ModelStatus, moment
 from everfit.tasks.pages.states import ORDER, STATES
-from everfit.tasks.pages.status import ModelStatus, moment
 
 _WIDTH = 100
 

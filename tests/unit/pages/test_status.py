@@ -13,7 +13,8 @@ from everfit.tasks.ledger.records import Decision
 from everfit.tasks.ledger.schema import decisions
 from everfit.tasks.pages.facts import read_model_facts
 from everfit.tasks.pages.looks import look_of
-from everfit.tasks.pages.status import ModelStatus, status_of
+from everfit.tasks.pages.model_status import ModelStatus
+from everfit.tasks.pages.status import status_of
 from everfit.tasks.pages.words import overview_lines, status_lines, worst_first
 from everfit.tasks.triage.quality_signals import QualitySignal
 from everfit.tasks.triage.signals import DriftSignal, ServiceHealthSignal
