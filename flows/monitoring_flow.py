@@ -8,7 +8,7 @@ from prefect.client.schemas.objects import State
 
 from everfit.flows.training_flow import training
 from everfit.tasks.steps import actions as act
-from everfit.tasks.steps import evidence, release, triage, worth
+from everfit.tasks.steps import evidence, monitoring_states, release, triage, worth
 from everfit.tasks.steps import trial as trials
 from everfit.tasks.steps import window as windows
 from everfit.tasks.steps.context import moment, open_context
@@ -39,14 +39,14 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     # Find the champion at the window's end, its answers in the window, and the labels that have come.
     monitored = windows.find_champion(context, until)
     if monitored is None:
-        return act.nothing_to_watch(context, until)
+        return monitoring_states.nothing_to_watch(context, until)
 
     # A model that nothing asks yet gets a full look once a day; the others end here.
     if unused := windows.still_unused(monitored):
-        return act.nothing_to_watch(context, until, unused)
+        return monitoring_states.nothing_to_watch(context, until, unused)
     labels = windows.collect_new_labels(monitored)
     if quiet := windows.still_quiet(monitored):
-        return act.nothing_new(context, until, quiet)
+        return monitoring_states.nothing_new(context, until, quiet)
     window = windows.read_window(monitored, labels)
 
     # Measure each evidence area by itself, while Evidently's report for people is drawn in another process.
@@ -71,4 +71,6 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
 
     # Once a month, measure what the loop has been worth.
     worth.note_worth(context, until)
-    return act.monitoring_state(monitored, signals, decision, call, run_id, rolled_back=rolled_back, outcomes=outcomes)
+    return monitoring_states.monitoring_state(
+        monitored, signals, decision, call, run_id, rolled_back=rolled_back, outcomes=outcomes
+    )

@@ -22,7 +22,7 @@ from everfit.tasks.registry import model_files, model_registry
 from everfit.tasks.registry.mlflow_client import tracking_client
 from everfit.tasks.release import release as releasing
 from everfit.tasks.release.release import release
-from everfit.tasks.steps import actions
+from everfit.tasks.steps import actions, monitoring_states
 from everfit.tasks.triage import TriageDecision, triage
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.history import History
@@ -175,7 +175,7 @@ def test_triage_takes_back_nothing_that_came_while_it_waited(spec: str, monkeypa
     assert current is not None
     assert (current.version, noted()) == (3, [])
     reported = [
-        actions.monitoring_state(
+        monitoring_states.monitoring_state(
             monitored(spec), signals(), decided(verdict=verdict), None, "run", rolled_back=done
         ).name
         for verdict, done in (("roll_back", False), ("roll_back", True), ("watch", False))

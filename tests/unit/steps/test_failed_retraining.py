@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from everfit.tasks.steps import actions
+from everfit.tasks.steps import monitoring_states
 
 
 def test_the_result_of_a_look_names_the_turn_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,10 +15,10 @@ def test_the_result_of_a_look_names_the_turn_that_failed(monkeypatch: pytest.Mon
     signals: Any = SimpleNamespace(failures=list)
     decision: Any = SimpleNamespace(verdict="retrain", reasons=("it drifts",))
     call: Any = SimpleNamespace(turn_id="m-1")
-    monkeypatch.setattr(actions.monitoring_report, "window_json", lambda *_, **__: {"failed": []})
-    monkeypatch.setattr(actions, "ended", lambda state: state)
+    monkeypatch.setattr(monitoring_states.monitoring_report, "window_json", lambda *_, **__: {"failed": []})
+    monkeypatch.setattr(monitoring_states, "ended", lambda state: state)
 
-    state = actions.monitoring_state(monitored, signals, decision, call, "run")
+    state = monitoring_states.monitoring_state(monitored, signals, decision, call, "run")
 
     assert state.is_failed()
     assert state.data["failed"] == ["turn m-1 failed: no space left"]
