@@ -7,7 +7,6 @@ yet, the rows of its key are followed back in time to the first one that can.
 Large sources are divided by their keys into files, so memory holds a part of them at a time.
 """
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from everfit.blocks.joins import Join
+from everfit.tasks.data.join_files import store_rows, stored_rows
 from everfit.tasks.storage.kinds import REWRITTEN, Kind, common_kind, infer_kind
 from everfit.tasks.storage.row_hashes import row_hashes
 from everfit.tasks.storage.values import FAULTS, normalise, to_kind
@@ -114,7 +114,7 @@ class AsOfRows:
             for number, places in enumerate(np.split(order, ends[:-1])):
                 if len(places):
                     path = self.folder / f"{number}-{len(self._files[number])}.arrow"
-                    _write(path, frame.iloc[places])
+                    store_rows(path, frame.iloc[places])
                     self._files[number].append(path)
         self._held = []
 
@@ -130,7 +130,7 @@ class AsOfRows:
             self._spill()
             for number, files in enumerate(self._files):
                 path = self.folder / f"{number}.arrow"
-                _write(path, self._in_order([_read(file) for file in files]))
+                store_rows(path, self._in_order([stored_rows(file) for file in files]))
                 for file in files:
                     file.unlink()
                 self._parts.append(path)
@@ -177,7 +177,7 @@ class AsOfRows:
     def frames(self) -> Iterator[pd.DataFrame]:
         """Yield all rows by time, those of a key together in one frame."""
         for part in self._parts:
-            yield _read(part) if isinstance(part, Path) else part
+            yield stored_rows(part) if isinstance(part, Path) else part
 
     def joined(self, rows: pd.DataFrame, event_time: str) -> pd.DataFrame:
         """Return what was known of each row at its event.
@@ -305,24 +305,3 @@ def _of_equal_types(frames: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         held.append(frame)
     if held:
         yield pd.concat(held, ignore_index=True)
-
-
-def _write(path: Path, frame: pd.DataFrame) -> None:
-    import pyarrow as pa
-
-    table: pa.Table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1)
-    with pa.ipc.new_file(path, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
-        writer.write_table(table)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    import pyarrow as pa
-
-    with pa.memory_map(str(path)) as source:
-        frame: pd.DataFrame = pa.ipc.open_file(source).read_all().to_pandas(use_threads=False)
-    return frame
-
-
-def temporary_folder() -> "tempfile.TemporaryDirectory[str]":
-    """Return a folder for the files of a join, which is deleted when it is closed."""
-    return tempfile.TemporaryDirectory(prefix="everfit-join-")

@@ -14,7 +14,8 @@ from everfit.blocks.joins import Join, joined_columns
 from everfit.blocks.policy import format_duration
 from everfit.blocks.spec import ColumnRoles, ModelSpec
 from everfit.tasks.core.records import Window
-from everfit.tasks.data.as_of import AS_OF, AsOfRows, row_versions, temporary_folder
+from everfit.tasks.data.as_of import AS_OF, AsOfRows, row_versions
+from everfit.tasks.data.join_files import temporary_folder
 from everfit.tasks.predictions.prediction_log import JOINED
 from everfit.tasks.sources import FAULTS, read_source
 from everfit.tasks.storage.kinds import Kind, is_read_as_text
