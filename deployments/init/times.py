@@ -128,11 +128,20 @@ def _propose_maturity(events: pd.Series, known: pd.Series, made: Proposal) -> No
             f"About {found.coverage:.0%} of the rows get a label at all; maturity is of the labels that come."
         )
     span = (now - events.min()).total_seconds() / 86_400
-    if found.beyond:
+    if found.unsure:
+        made.notes.append(
+            f"The {span:.0f} days of the data are too few to tell labels that come late from labels that never come. "
+            f"By the rate at which labels come, {made.maturity_reason}; `everfit monitor` estimates it at each look."
+        )
+    elif found.beyond:
         made.notes.append(
             f"Labels take longer than the {span:.0f} days of the data show: by the rate at which they come, "
-            f"{made.maturity_reason}. No row is that old yet. Wait until there are some, or set a shorter maturity; "
-            "rows whose labels come soon then count for more than others."
+            f"{made.maturity_reason}."
+        )
+    if found.beyond:
+        made.notes.append(
+            "No row is as old as maturity yet. Wait until there are some, or set a shorter maturity; rows whose labels "
+            "come soon then count for more than others."
         )
 
 

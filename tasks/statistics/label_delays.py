@@ -2,7 +2,7 @@
 
 A row without a label is censored: its label takes longer than the time since its event. Leaving such rows out makes
 delays look short, because only quick labels of the newest rows are known. Where the data is too short to show the
-quantile, the tail is fitted to the rows whose labels take longest.
+quantile, a tail is fitted to the rows whose labels take longest, together with the share of those that never come.
 """
 
 import warnings
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from everfit.tasks.core.records import Record
+from everfit.tasks.statistics.delay_tail import DelayTail, fit_tail
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,12 +33,15 @@ _NEWEST = tuple(part / 20 for part in range(3, 16))
 """Shares of the rows, the newest, whose delays are compared with those of the others."""
 _AT_RISK = 20
 """This many rows must have been followed for a time that counts."""
-_LEAST_LEFT = 5
-_FADED = 0.2
-"""Labels are complete if their rate has fallen to this share in the second half of the time."""
+_FEW = 5
 _TAIL = 300
 """This many of the latest labels are enough to fit the tail to."""
-_DRAWS = 20
+_SHARP = 0.01
+"""Labels that come within this share of the delay come at one time."""
+_LONGER = 1.1
+"""Rows must be followed for so much longer than all known labels took for the others to be taken for never."""
+_UNSURE = 1.5
+"""An interval whose upper end is this many times the lower one does not tell a maturity."""
 _SECONDS_OF_DAY = 86_400.0
 
 
@@ -59,6 +63,7 @@ class LabelDelays(Record):
     late: float | None = Field(default=None, description="Share of the known labels that came after the maturity.")
     beyond: bool = Field(default=False, description="Whether the data is shorter than `days`, which is fitted then.")
     changed: bool = Field(default=False, description="Whether newer rows have other delays; only these count then.")
+    unsure: bool = Field(default=False, description="Whether the interval is too wide to set a maturity by.")
 
     @property
     def maturity(self) -> timedelta:
@@ -105,7 +110,7 @@ def label_delays(
         times, seen, age = times[newer], seen[newer], age[newer]
     late = None if maturity is None else _late_share(times, seen, maturity.total_seconds() / _SECONDS_OF_DAY)
     reached = float(np.sort(age)[-min(_AT_RISK, len(age))])
-    return _estimate(times, seen, changed=changed).model_copy(update={"late": late, "followed": reached})
+    return _estimate(times, seen, reached, changed=changed).model_copy(update={"late": late, "followed": reached})
 
 
 def _late_share(times: Floats, seen: npt.NDArray[np.bool_], maturity: float) -> float:
@@ -149,48 +154,66 @@ def _censored(times: Floats, seen: npt.NDArray[np.bool_]) -> Any:
     return CensoredData(uncensored=times[seen], right=times[~seen])
 
 
-def _estimate(times: Floats, seen: npt.NDArray[np.bool_], *, changed: bool) -> LabelDelays:
+def _estimate(times: Floats, seen: npt.NDArray[np.bool_], reached: float, *, changed: bool) -> LabelDelays:
+    """Estimate the delay from rows that were followed for as long as many of them can be."""
     from scipy.stats import ecdf
 
-    # Beyond the time that few rows have been followed for, each label would count for much. Of few rows that all have
-    # their label, fewer are left at the quantile.
-    left = min(_AT_RISK, max(_LEAST_LEFT, int(len(times) * (1 - QUANTILE) / 2)))
-    followed = float(np.sort(times)[-min(left, len(times))])
-    times, seen = np.minimum(times, followed), seen & (times <= followed)
+    times, seen = np.minimum(times, reached), seen & (times <= reached)
     found = ecdf(_censored(times, seen)).sf
     at, survival, last = found.quantiles, found.probabilities, float(times[seen].max())
-    complete = _is_complete(times, seen, at, survival, followed)
-    facts = {"rows": len(times), "labelled": int(seen.sum()), "changed": changed}
-    if complete or survival.min() <= 1 - QUANTILE:
-        # Labels that have not come by now never will: the quantile is of those that come.
-        share = QUANTILE * (1 - float(survival.min()) if complete else 1)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # before the first label there is no interval
-            interval = found.confidence_interval(0.95, method="log-log")
-        low, high = (np.nan_to_num(one.probabilities, nan=1.0) for one in (interval.low, interval.high))
-        days = _first(at, survival, 1 - share, last)
-        lower, upper = _first(at, low, 1 - share, last), _first(at, high, 1 - share, last)
-        beyond = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # before the first label there is no interval
+        interval = found.confidence_interval(0.95, method="log-log")
+    low, high = (np.nan_to_num(one.probabilities, nan=1.0) for one in (interval.low, interval.high))
+    if survival.min() == 0 and _shows_the_end(times[seen], survival, last):
+        high[survival == 0] = 0.0
+    tail = _tail(times, seen, at, survival) if high.min() > 1 - QUANTILE else None
+    if survival.min() <= 1 - QUANTILE:
+        days, lower, upper = (_first(at, one, 1 - QUANTILE, last) for one in (survival, low, high))
+        if tail is not None:
+            lower, upper = min(lower, tail.lower), tail.upper
+        never, is_open = 0.0, False
+    elif tail is not None:
+        days, lower, upper, never, is_open = tail.days, tail.lower, tail.upper, tail.never, False
     else:
-        share, days = QUANTILE, _beyond(times, seen, at, survival)
-        generator, drawn = np.random.default_rng(0), []
-        for _ in range(_DRAWS):
-            rows = generator.integers(0, len(times), len(times))
-            again = ecdf(_censored(times[rows], seen[rows])).sf
-            drawn.append(_beyond(times[rows], seen[rows], again.quantiles, again.probabilities))
-        lower, upper = map(float, np.quantile(drawn, [0.025, 0.975]))
-        beyond = days > followed
-    half, most = (_known_by(at, survival, level * share / QUANTILE) for level in (0.5, 0.9))
+        never, is_open = float(survival.min()), reached < _LONGER * last
+        days = lower = upper = _first(at, survival, never + (1 - QUANTILE) * (1 - never), last)
+    half, most = (_known_by(at, survival, level * (1 - never)) for level in (0.5, 0.9))
     return LabelDelays(
+        rows=len(times),
+        labelled=int(seen.sum()),
         days=days,
         lower=min(days, lower),
         upper=max(days, upper),
         half=half,
         most=most,
-        coverage=share,
-        beyond=beyond,
-        **facts,
+        coverage=QUANTILE * (1 - never),
+        beyond=days > reached,
+        changed=changed,
+        unsure=is_open or upper > _UNSURE * lower,
     )
+
+
+def _shows_the_end(delays: Floats, survival: Floats, last: float) -> bool:
+    """Return whether no label is missing in the end, and not only because the last row that was left got its own."""
+    return bool(
+        survival[survival > 0].min(initial=1.0) <= max(1 - QUANTILE, 2 / len(delays)) or (delays == last).sum() >= _FEW
+    )
+
+
+def _tail(times: Floats, seen: npt.NDArray[np.bool_], at: Floats, survival: Floats) -> DelayTail | None:
+    """Return the tail of the delays; None if no label has come after those that came at one time."""
+    place = int(np.flatnonzero(survival <= (1 + 2 * survival.min()) / 3)[0])
+    begin = float(at[place])
+    known = np.sort(times[seen])
+    if len(known) > _TAIL:  # where delays are mixed, only slow ones are left
+        begin = max(begin, float(known[-_TAIL]))
+    late = times > begin
+    excess, came = times[late] - begin, seen[late]
+    if not came.any() or excess[came].max() < _SHARP * known[-1]:
+        return None
+    missing = float(survival[np.searchsorted(at, begin, side="right") - 1])
+    return fit_tail(excess, came, since=begin, missing=missing, left=1 - QUANTILE)
 
 
 def _known_by(at: Floats, survival: Floats, share: float) -> float | None:
@@ -199,41 +222,6 @@ def _known_by(at: Floats, survival: Floats, share: float) -> float | None:
     return float(at[reached[0]]) if len(reached) else None
 
 
-def _is_complete(times: Floats, seen: npt.NDArray[np.bool_], at: Floats, survival: Floats, followed: float) -> bool:
-    """Return whether the labels that are missing never come: hardly any has come in the second half of the time."""
-    begin, middle = _late_from(at, survival)[0], followed / 2
-    if begin >= middle:
-        return False
-    early, late = (
-        (seen & (times > since) & (times <= until)).sum() / np.clip(times - since, 0, until - since).sum()
-        for since, until in ((begin, middle), (middle, followed))
-    )
-    return bool(late < _FADED * early) if early > 0 else not late
-
-
 def _first(at: Floats, survival: Floats, level: float, last: float) -> float:
     below = np.flatnonzero(survival <= level + 1e-12)
     return float(at[below[0]]) if len(below) else last
-
-
-def _late_from(at: Floats, survival: Floats) -> tuple[float, float]:
-    """Return the time by which most of the labels that are known have come, and the share that is missing then."""
-    place = int(np.flatnonzero(survival <= (1 + 2 * survival.min()) / 3)[0])
-    return float(at[place]), float(survival[place])
-
-
-def _beyond(times: Floats, seen: npt.NDArray[np.bool_], at: Floats, survival: Floats) -> float:
-    """Return the quantile with an exponential tail after most of the known labels have come."""
-    begin, left = _late_from(at, survival)
-    known = np.sort(times[seen])
-    if (
-        len(known) > _TAIL and (later := float(known[-_TAIL])) > begin
-    ):  # where delays are mixed, only slow ones are left
-        begin, left = later, float(survival[np.searchsorted(at, later, side="right") - 1])
-    late = times > begin
-    if left <= 1 - QUANTILE or not seen[late].any():
-        return float(times[seen].max())
-    # The mean of an exponential tail that is most likely where some labels have not come yet. scipy's `expon.fit` looks
-    # for it by trial, which takes a hundred times as long.
-    scale = float((times[late] - begin).sum() / seen[late].sum())
-    return begin + scale * float(np.log(left / (1 - QUANTILE)))

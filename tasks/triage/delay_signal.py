@@ -65,6 +65,11 @@ class DelaySignal(Area):
     followed: FiniteFloat | None = Field(default=None, description="How long rows were followed.")
     beyond: bool = Field(default=False, description="Whether `days` is longer than rows were followed.")
     changed: bool = Field(default=False, description="Whether newer rows have other delays; only these count then.")
+    unsure: bool = Field(
+        default=False,
+        exclude_if=lambda unsure: not unsure,
+        description="Whether rows were followed for too short a time to set a maturity by `days`.",
+    )
     training: TrainingDelays | None = Field(
         default=None, exclude_if=_is_none, description="The same of the champion's hold-out."
     )
@@ -97,7 +102,7 @@ class DelaySignal(Area):
     def warning(self) -> str:
         """The sentence about a maturity that does not fit; empty if it does."""
         known = f"{self._known()}, and the maturity is {format_duration(self.maturity or _NONE)}"
-        advice = f"set `maturity: {self.proposal}d`"
+        advice = f"set `maturity: {self.proposal}d`{self._doubt}"
         if self.too_short:
             return (
                 f"the maturity is too short: {known}; {self.late or 0:.1%} of the labels come later, so quality is "
@@ -116,8 +121,18 @@ class DelaySignal(Area):
         estimated = ", estimated beyond the time that rows were followed for" if self.beyond else ""
         newer = "; labels of newer rows take another time than before" if self.changed else ""
         return (
-            f"{self._known(estimated)}; the maturity is {format_duration(self.maturity or _NONE)}; "
+            f"{self._known(estimated)}{self._doubt}; the maturity is {format_duration(self.maturity or _NONE)}; "
             f"{self.coverage or 0:.1%} of the rows get a label{newer}{slow}"
+        )
+
+    @property
+    def _doubt(self) -> str:
+        """Why the figure is not sure; empty if it is."""
+        if not self.unsure:
+            return ""
+        return (
+            f", but rows were followed for {self.followed or 0:.3g} days, which is too short to tell labels that come "
+            "late from labels that never come"
         )
 
     def _known(self, note: str = "") -> str:

@@ -38,6 +38,18 @@ def observed(draw: Draw, rows: int = 5_000, days: int = 60, seed: int = 0) -> tu
         pytest.param(
             lambda random, age: np.where(random.random(len(age)) < 0.2, NEVER, 10.0), 10.0, 0.79, id="some never"
         ),
+        pytest.param(
+            lambda random, age: np.where(random.random(len(age)) < 0.4, NEVER, random.exponential(10, len(age))),
+            46.1,
+            0.59,
+            id="many never, and late ones as old as the rows",
+        ),
+        pytest.param(
+            lambda random, age: np.where(random.random(len(age)) < 0.2, NEVER, random.uniform(0, 50, len(age))),
+            49.5,
+            0.79,
+            id="some never, and a sharp end",
+        ),
     ],
 )
 def test_the_maturity_is_within_a_tenth_of_the_truth(draw: Draw, truth: float, coverage: float) -> None:
@@ -64,6 +76,35 @@ def test_a_delay_beyond_the_data_is_said() -> None:
 
     assert found is not None
     assert (found.changed, found.beyond) == (False, True)
+
+
+def test_where_late_labels_cannot_be_told_from_those_that_never_come_it_is_said() -> None:
+    """Given rows of 60 days, labels that take 30 days on average, and 40 % that never come."""
+
+    def draw(random: np.random.Generator, age: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> object:
+        return np.where(random.random(len(age)) < 0.4, NEVER, random.exponential(30, len(age)))
+
+    found = label_delays(*observed(draw), NOW)
+
+    assert found is not None
+    assert found.unsure
+    assert found.lower <= 138.2 <= found.upper
+
+
+@pytest.mark.parametrize("followed", [14.5, 30])
+def test_labels_that_all_take_as_long_say_nothing_of_others_before_rows_are_older(followed: float) -> None:
+    """Given labels that come after 14 days, and 30 % without one."""
+    random = np.random.default_rng(0)
+    age = np.linspace(0, followed, 3_000)
+    events = pd.Series(NOW - pd.to_timedelta(age, unit="D"))
+    delay = pd.Series(np.where(random.random(3_000) < 0.3, NEVER, 14.0))
+    known = events + pd.to_timedelta(delay, unit="D")
+
+    found = label_delays(events, known.where(known <= NOW), NOW)
+
+    assert found is not None
+    assert found.days == pytest.approx(14)
+    assert found.unsure == (followed < 15)
 
 
 def test_delays_that_end_sharply_are_not_taken_for_a_tail_after_a_change() -> None:
