@@ -14,7 +14,7 @@ Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 _SHAPES = (-1.0, -0.7, -0.4, -0.2, 0.0, 0.2, 0.5)
-"""Of a tail with a sharp end (-1, uniform), an exponential one (0) and a heavy one."""
+"""A tail with a sharp end has -1 (uniform), an exponential one 0, and a heavy one more."""
 _COARSE, _FINE, _BINS = 24, 48, 60
 _NEAR = 8.0
 """Log likelihoods that are further from the best are not looked at closely."""
@@ -63,9 +63,9 @@ class _Rows:
         return np.geomspace(0.25 * float(came.mean()), 4 * float(self.excess.sum()) / len(came), steps)
 
     def days(self, shape: float, coming: Floats, scales: Floats) -> Floats:
-        """Return the time that is asked for, by the share of the missing labels that come, and by the scale."""
+        """Return the wanted time, by the share of the missing labels that come, and by the scale."""
         late = self.missing * coming
-        # Of the labels that come after `since`, the share that is left at the time that is asked for.
+        # This share of the labels that come after `since` is left at the wanted time.
         level = np.minimum(1.0, self.left * (1 - self.missing + late) / late)
         return np.asarray(self.since + scales * _quantile(shape, level)[:, None], dtype=np.float64)
 
@@ -77,8 +77,8 @@ class _Fit:
     Attributes:
         coming: The shares; shape (shares,).
         likelihood: The log likelihoods; shape (shares, scales).
-        days: The times that are asked for; shape (shares, scales).
-        price: The log likelihood that is asked for what the tails assume.
+        days: The wanted times; shape (shares, scales).
+        price: The log likelihood that the assumptions of the tails must bring.
     """
 
     coming: Floats
@@ -101,7 +101,7 @@ def fit_tail(excess: Floats, seen: Flags, *, since: float, missing: float, left:
         seen: Whether the label of each row came; shape (n,), at least one of them.
         since: The time after the event from which on the tail is looked at, in days.
         missing: The share of all rows whose label had not come by then.
-        left: The share of the labels that come which is not known yet after the time that is asked for.
+        left: The share of the labels that come which is not known yet after the wanted time.
     """
     rows = _Rows(excess, seen, since, missing, left)
     fits = [fit for shape in _SHAPES for fit in (_where_all_come(rows, shape), _where_some_never_come(rows, shape))]
