@@ -18,6 +18,8 @@ import pytest
 if TYPE_CHECKING:
     from support.stories import Story
 
+pytest_plugins = ["support.sharing"]
+
 # What is imported stays: looking through it for garbage takes a sixth of the time that importing takes.
 gc.disable()
 # On a disk each commit of SQLite takes some 25 ms to be durable, and the tests make tens of thousands.
@@ -54,7 +56,7 @@ for variable in [name for name in os.environ if name.startswith(("EVERFIT_", "PR
 
 def pytest_collection(session: pytest.Session) -> None:
     """Import skops while there are few modules: it looks through all of them, which later takes it a second longer."""
-    if hasattr(session.config, "workerinput"):  # one of the processes that share all tests
+    if hasattr(session.config, "workerinput"):  # one of the processes that measure coverage
         importlib.import_module("skops.io")
 
 
@@ -70,25 +72,16 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_HOME, ignore_errors=True)
 
 
-LONGEST = "test_killed_turns.py"
-"""One test of more than a minute, which must not begin when all others have ended."""
+FOLDERS = ("flows", "campaign", "integration", "contract", "unit")
+"""In the order in which their tests begin: a story of a minute must not be left when all others have ended."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the longest story first, then those that need a Prefect server, and the quick tests last.
+    """Run the long stories first and the quick tests last."""
 
-    An idle process takes tests from the end of another's, so it seldom has to start a second server.
-    """
-    folders = ("flows", "integration", "contract", "unit")
-
-    def place(item: pytest.Item) -> tuple[bool, bool, int]:
+    def place(item: pytest.Item) -> int:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        needs_prefect = "prefect_server" in getattr(item, "fixturenames", ())
-        return (
-            item.path.name != LONGEST,
-            not needs_prefect,
-            folders.index(folder) if folder in folders else len(folders),
-        )
+        return FOLDERS.index(folder) if folder in FOLDERS else len(FOLDERS)
 
     items.sort(key=place)
 

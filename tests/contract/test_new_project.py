@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,11 +22,13 @@ PROGRAMS = Path(sys.executable).parent
 
 
 @pytest.fixture
-def project(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A new repository, which is the working folder."""
     new_project(workspace.parent / "shop-models")
     monkeypatch.chdir(workspace.parent / "shop-models")
-    return workspace.parent / "shop-models"
+    yield workspace.parent / "shop-models"
+    for name in [name for name in sys.modules if name.partition(".")[0] == "shop_models"]:
+        del sys.modules[name]  # the next project of this name would find it taken
 
 
 def test_the_steps_of_its_ci_succeed(project: Path) -> None:
