@@ -147,6 +147,7 @@ def watch(
     from everfit.blocks.policy import parse_duration
     from everfit.deployments.cli.decisions import without_prefect
     from everfit.tasks.core.spec_loading import spec_files
+    from everfit.tasks.incidents.delivery import warm_up
     from everfit.tasks.release.registry_watch import watch_registry
 
     try:
@@ -157,6 +158,8 @@ def watch(
     if not names or seconds <= 0:
         raise DeploymentError("there is nothing to watch; name models, and give --every more than 0s")
     opened = [without_prefect(name) for name in names]
+    if all(server for _, server in opened):
+        warm_up()
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())

@@ -4,6 +4,8 @@ import logging
 import re
 from typing import Any
 
+from pydantic import SecretStr
+
 from everfit.blocks.errors import EverfitError
 from everfit.tasks.core.events import is_in_run
 from everfit.tasks.core.outside_text import terminal_text
@@ -46,6 +48,13 @@ def receivers_of(named: tuple[str, ...] | None, model: str) -> tuple[str, ...]:
         raise ReceiversUnknownError(f"the variable {DEFAULT_BLOCK} can't be read: {problem}") from error
     block = ReceiversByProject.read(found).of(model)
     return () if block is None else (block,)
+
+
+def warm_up() -> None:
+    """Load what the first message needs. That takes seconds on a busy machine, which a watch should not lose."""
+    from everfit.blocks import NotificationAddress
+
+    NotificationAddress(url=SecretStr("json://localhost"))  # the check of an address loads all services of Apprise
 
 
 def deliver(message: Message, receiver: str) -> str:
