@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from campaign.tables import drawn, written
+from campaign.odd_tables import drawn, written
 from support.processes import Commands
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("prefect_server", "mlflow_uri")]
