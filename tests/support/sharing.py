@@ -196,7 +196,6 @@ class _Worker:
     def _settle_in(self) -> None:
         """Be a process of its own: with its streams, folders and settings."""
         from prefect.context import refresh_global_settings_context
-        from support.processes import fork_server
 
         manager = self.session.config.pluginmanager
         for name in ("terminalreporter", "lfplugin", "nfplugin", "stepwiseplugin", "junitxml"):
@@ -211,7 +210,6 @@ class _Worker:
         factory._basetemp.mkdir()
         os.environ["PREFECT_HOME"] = mkdtemp(prefix="process-", dir=os.environ["PREFECT_HOME"])
         refresh_global_settings_context()
-        fork_server([self.connection.fileno()])
         gc.enable()
 
     def pytest_runtest_logstart(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
