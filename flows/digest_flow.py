@@ -6,13 +6,14 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from everfit.blocks.content import ModelName
 from everfit.tasks.steps import digest as digests
 from everfit.tasks.steps.context import moment
 
 
 @flow(name="digest", flow_run_name="digest")
 def digest(
-    models: list[str] | None = None, until: datetime | None = None, receivers: list[str] | None = None
+    models: list[ModelName] | None = None, until: datetime | None = None, receivers: list[str] | None = None
 ) -> State[dict[str, Any]]:
     """Send people what became of every model in a week: champion, quality, turns, looks, open incidents.
 

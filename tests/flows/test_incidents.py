@@ -10,6 +10,7 @@ import pytest
 import yaml
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ParameterTypeError
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed, Failed
 from prefect.variables import Variable
@@ -159,3 +160,8 @@ def test_the_digest_names_the_models_that_need_a_person_first(context: Context, 
         "calm: no champion yet",
         "  no turn; no look",
     ]
+
+
+def test_the_digest_takes_names_and_no_specs() -> None:
+    with pytest.raises(ParameterTypeError, match=r"models\.0"):
+        digest(["deployments/models/calm.yaml"])
