@@ -8,12 +8,12 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FOLDERS := blocks tasks flows deployments infra
 LINKS := build/types/everfit
-# They are forked from one that has imported everything (tests/support/sharing.py), and share what is slow to prepare
-# (tests/support/prepared.py). Three keep two cores busy, since many tests wait for a process that they started.
+# A process that has no test left takes some of another's. What is slow to prepare is shared (tests/support/prepared.py).
+# Three keep two cores busy, since many tests wait for a process that they started.
 TEST_PROCESSES ?= 3
 # By a name of its own, `make -n test` runs no checks.
 SUBMAKE := $(MAKE)
-PYTEST = $(BIN)/python -m pytest --processes $(TEST_PROCESSES)
+PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 export MYPYPATH := build/types
 
 # pip says a line or more per package: this many tell as much.
@@ -61,7 +61,7 @@ unit: $(INSTALLED) $(LINKS) ## The quick tests that start no server: the inner l
 	$(PYTEST) $(if $(LONG),,-m "not long$(if $(SLOW),, and not slow)") tests/unit
 
 coverage: $(INSTALLED) $(LINKS) ## Which lines tests/unit and tests/contract run; fails below the floor in pyproject.toml
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile tests/unit tests/contract --cov --cov-report=term --cov-report=html:build/coverage
+	$(PYTEST) tests/unit tests/contract --cov --cov-report=term --cov-report=html:build/coverage
 
 check: $(INSTALLED) $(LINKS) format lint spelling prose types contracts site ## Static checks: format, lint, prose, types, import contracts, documents
 

@@ -18,8 +18,6 @@ import pytest
 if TYPE_CHECKING:
     from support.stories import Story
 
-pytest_plugins = ["support.sharing"]
-
 # What is imported stays: looking through it for garbage takes a sixth of the time that importing takes.
 gc.disable()
 # On a disk each commit of SQLite takes some 25 ms to be durable, and the tests make tens of thousands.
@@ -56,7 +54,7 @@ for variable in [name for name in os.environ if name.startswith(("EVERFIT_", "PR
 
 def pytest_collection(session: pytest.Session) -> None:
     """Import skops while there are few modules: it looks through all of them, which later takes it a second longer."""
-    if hasattr(session.config, "workerinput"):  # one of the processes that measure coverage
+    if hasattr(session.config, "workerinput"):  # one of the processes that share all tests
         importlib.import_module("skops.io")
 
 
@@ -72,16 +70,25 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_HOME, ignore_errors=True)
 
 
-FOLDERS = ("flows", "campaign", "integration", "contract", "unit")
-"""In the order in which their tests begin: a story of a minute must not be left when all others have ended."""
+LONGEST = "test_killed_turns.py"
+"""One test of more than a minute, which must not begin when all others have ended."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the long stories first and the quick tests last."""
+    """Run the longest story first, then those that need a Prefect server, and the quick tests last.
 
-    def place(item: pytest.Item) -> int:
+    An idle process takes tests from the end of another's, so it seldom has to start a second server.
+    """
+    folders = ("flows", "integration", "contract", "unit")
+
+    def place(item: pytest.Item) -> tuple[bool, bool, int]:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        return FOLDERS.index(folder) if folder in FOLDERS else len(FOLDERS)
+        needs_prefect = "prefect_server" in getattr(item, "fixturenames", ())
+        return (
+            item.path.name != LONGEST,
+            not needs_prefect,
+            folders.index(folder) if folder in folders else len(folders),
+        )
 
     items.sort(key=place)
 

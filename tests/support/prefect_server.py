@@ -6,21 +6,13 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
-from multiprocessing import parent_process
-from multiprocessing.connection import wait
-from multiprocessing.process import BaseProcess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 from support.prepared import KEPT, locked
-from support.processes import forked, is_warm, settle_in
-
-_APP = "prefect.server.api.server:create_app"
 
 
 @contextmanager
@@ -33,29 +25,30 @@ def serving(folder: Path) -> Iterator[str]:
     import prefect
 
     database, empty = folder / "prefect.db", KEPT / f"prefect-{prefect.__version__}.db"
-    with nullcontext() if empty.exists() else locked("prefect"):
+    with locked("prefect"):
         if empty.exists():
             shutil.copy(empty, database)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        arguments = {"host": "127.0.0.1", "port": port, "log_level": "error", "lifespan": "on"}
-        server = _forked(arguments, database) if is_warm() else _Started(arguments, database)
+        server = _start(port, database)
         try:
-            _wait_for(server.is_alive, f"http://127.0.0.1:{port}/api/health")
+            _wait_for(server, f"http://127.0.0.1:{port}/api/health")
             if not empty.exists():
                 _copy(database, empty)
         except BaseException:
             server.kill()
-            server.join()
+            server.wait()
             raise
     try:
         yield f"http://127.0.0.1:{port}/api"
     finally:
         server.terminate()
-        server.join(10)
-        server.kill()
-        server.join()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
 
 
 def send_everything() -> None:
@@ -74,48 +67,12 @@ def send_everything() -> None:
     run_coro_as_sync(drain())
 
 
-class _Started:
-    """A server in a process that imports everything, which suits a run of some tests."""
+def _start(port: int, database: Path) -> "subprocess.Popen[bytes]":
+    from everfit.deployments.cli.environment import UVICORN
 
-    def __init__(self, arguments: dict[str, Any], database: Path) -> None:
-        from everfit.deployments.cli.environment import UVICORN
-
-        command = [sys.executable, "-c", UVICORN, "--factory", _APP]
-        for name, value in arguments.items():
-            command += [f"--{name.replace('_', '-')}", str(value)]
-        self._process = subprocess.Popen(command, env=os.environ | _settings(database))
-        self.terminate, self.kill = self._process.terminate, self._process.kill
-
-    def is_alive(self) -> bool:
-        return self._process.poll() is None
-
-    def join(self, seconds: float | None = None) -> None:
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(seconds)
-
-
-def _forked(arguments: dict[str, Any], database: Path) -> BaseProcess:
-    """Start a server in a process that has imported everything already."""
-    server = forked.Process(target=_serve, args=(arguments, os.environ | _settings(database)))
-    server.start()
-    return server
-
-
-def _serve(arguments: dict[str, Any], environment: dict[str, str]) -> None:
-    settle_in(environment, ".")
-    import uvicorn
-
-    threading.Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
-    uvicorn.run(_APP, factory=True, **arguments)
-
-
-def _end_with(parent: BaseProcess) -> None:
-    wait([parent.sentinel])
-    os._exit(1)
-
-
-def _settings(database: Path) -> dict[str, str]:
-    return {
+    command = [sys.executable, "-c", UVICORN, "--factory", "prefect.server.api.server:create_app"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"]
+    environment = os.environ | {
         "PREFECT_UI_ENABLED": "0",
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}",
         # As Prefect starts a server for a flow that has none: without the services that look after deployments.
@@ -127,9 +84,10 @@ def _settings(database: Path) -> dict[str, str]:
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "20",
         "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
     }
+    return subprocess.Popen(command, env=environment)
 
 
-def _wait_for(alive: Callable[[], bool], url: str, seconds: float = 180) -> None:
+def _wait_for(server: "subprocess.Popen[bytes]", url: str, seconds: float = 180) -> None:
     give_up = time.monotonic() + seconds
     while True:
         try:
@@ -137,7 +95,7 @@ def _wait_for(alive: Callable[[], bool], url: str, seconds: float = 180) -> None
                 return
         except httpx.TransportError:
             pass
-        assert alive(), "the Prefect server ended"
+        assert server.poll() is None, f"the Prefect server ended with {server.returncode}"
         assert time.monotonic() < give_up, "the Prefect server did not start in time"
         time.sleep(0.1)
 

@@ -1,20 +1,14 @@
 """Processes forked from one that has imported all that is heavy, and has started nothing: each would take seconds."""
 
 import atexit
-import importlib
-import logging
 import os
-import socket
 import sys
-import traceback
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from multiprocessing import connection, context, forkserver, resource_tracker
+from multiprocessing import context, forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
 
 PRELOADED = (
     "support.seldom_collected",
@@ -31,16 +25,9 @@ PRELOADED = (
     "deltalake",
     "optuna",
     "shap",
-    "prefect.server.api.server",
-    "uvicorn",
-    *("prefect.flow_engine", "prefect.task_engine", "prefect.telemetry", "anyio._backends._asyncio", "graphviz"),
-    *("mlflow.pyfunc", "alembic.command", "narwhals", "git", "plotly.graph_objects"),  # they come with what MLflow logs
-    *("pyarrow.dataset", "pyarrow.parquet", "pyarrow.csv"),
     "support.frozen",
 )
 _TESTS = str(Path(__file__).parents[1])
-_FILTERS: list[Any] = []
-"""The filters of warnings of a process that has only imported `PRELOADED`."""
 
 
 class _Process(context.ForkServerProcess):
@@ -63,67 +50,6 @@ class _Forked(context.ForkServerContext):
 
 forked = _Forked()
 forked.set_forkserver_preload(list(PRELOADED))
-
-
-def preload() -> None:
-    """Import all of `PRELOADED` here, as a process that starts would."""
-    with warnings.catch_warnings():
-        warnings.resetwarnings()
-        warnings.filterwarnings("default", category=DeprecationWarning, module="__main__", append=True)
-        for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
-            warnings.simplefilter("ignore", category, append=True)
-        for name in PRELOADED:
-            importlib.import_module(name)
-        _FILTERS[:] = warnings.filters
-
-
-def fork_server(leaves: Sequence[int]) -> None:
-    """Fork the process that others are forked from, in place of starting it, from one that has all of `PRELOADED`.
-
-    It must be called before this process starts a thread or a test.
-
-    Args:
-        leaves: File descriptors of this process alone.
-    """
-    server: Any = forkserver._forkserver  # type: ignore[attr-defined]
-    resource_tracker.ensure_running()
-    address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(address)
-    listener.listen()
-    alive_r, alive_w = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Threads of allocators don't live on in a process, and are not missed.
-        pid = os.fork()
-    if pid == 0:
-        try:
-            for descriptor in (*leaves, alive_w):
-                os.close(descriptor)
-            _be_as_started()
-            forkserver.main(listener.detach(), alive_r, [])
-        except SystemExit:
-            pass
-        except BaseException:  # noqa: BLE001 - no test may run on in this process
-            traceback.print_exc()
-        finally:
-            os._exit(0)
-    listener.close()
-    os.close(alive_r)
-    server._forkserver_address, server._forkserver_alive_fd, server._forkserver_pid = address, alive_w, pid
-
-
-def is_warm() -> bool:
-    """Return whether there is a process already from which others are forked."""
-    server: Any = forkserver._forkserver  # type: ignore[attr-defined]
-    return server._forkserver_pid is not None
-
-
-def _be_as_started() -> None:
-    """Take back what pytest has put in place of streams, filters of warnings and handlers of logs."""
-    warnings.resetwarnings()
-    warnings.filters.extend(_FILTERS)  # type: ignore[attr-defined]
-    sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
-    logging.getLogger().handlers.clear()
 
 
 def settle_in(environment: Mapping[str, str], folder: str) -> None:
