@@ -7,12 +7,12 @@ from everfit.tasks.triage.area import Area
 
 
 class EarlySignal(Area):
-    """Quality on rows that are not mature; no rule reads it."""
+    """Quality on rows that are not mature; a loss of it is worth watching, and starts nothing."""
 
     name = "early"
     label = "early quality"
     measures = (
-        "the primary metric on labels that are known before the maturity, weighted by how many are; no verdict uses it"
+        "the primary metric on labels that are known before the maturity, weighted by how many are; a loss is watched"
     )
     required = ("value", "standard_error", "window")
 

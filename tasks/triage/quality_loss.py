@@ -20,6 +20,7 @@ from everfit.blocks.metrics import MetricFacts
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.core.metric_scale import facts_of
 from everfit.tasks.core.records import Record
+from everfit.tasks.triage.early_signal import EarlySignal
 from everfit.tasks.triage.history import History, PastQuality
 from everfit.tasks.triage.natural_spread import ASSUMED, natural_spread
 from everfit.tasks.triage.non_overlapping import non_overlapping
@@ -174,6 +175,22 @@ def unrecovered_loss(
         if window.reference == reference and window.quality is not None
     ]
     return realised_loss(former, History(windows=tuple(windows)), reference, policy, false_alarm_windows=1)
+
+
+def early_loss(early: EarlySignal, baseline: Baseline | None, policy: MonitoringPolicy) -> float | None:
+    """Return the loss that early labels show; None if it is within the bound, or not certain for one look.
+
+    Args:
+        early: The quality by the labels that are known before the maturity.
+        baseline: The quality on the champion's hold-out.
+        policy: Bound and confidence.
+    """
+    if not early.measured or early.value is None or early.standard_error is None or baseline is None:
+        return None
+    loss = _loss(facts_of(early.metric, baseline.scale), baseline.value, early.value)
+    error = math.hypot(early.standard_error, baseline.standard_error)
+    certain = NormalDist().inv_cdf(policy.confidence) * error
+    return loss if loss > max(certain, policy.loss_bound(baseline.value, baseline.chance)) else None
 
 
 def estimated_loss(estimate: EstimateSignal, policy: MonitoringPolicy, false_alarm_windows: int) -> LossEvidence | None:

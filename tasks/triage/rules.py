@@ -20,6 +20,7 @@ from everfit.tasks.triage.loss_rules import (
     realised_loss_rule,
     unrecovered_loss_rule,
 )
+from everfit.tasks.triage.quality_loss import early_loss
 from everfit.tasks.triage.retraining_request import request_retraining
 from everfit.tasks.triage.user_signals import OwnSignal, SignalAction
 
@@ -178,6 +179,11 @@ def uncertain(case: Case) -> Finding | None:
     if estimated is not None and estimated.lost and estimated_loss_rule(case) is None:
         trust = f"trust in the estimate is only {signals.estimate.trust:.2f}"
         reasons.append(f"{estimated.summary}; no action, because {trust}")
+    early = early_loss(signals.early, signals.quality.baseline, case.policy.monitoring)
+    if early is not None:
+        reasons.append(
+            f"early labels show a loss of {early:.4g}: {signals.early.details}; no action before more labels are known"
+        )
     reasons += _value_summary(case)
     if not reasons:
         return None

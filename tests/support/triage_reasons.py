@@ -3,9 +3,10 @@
 from datetime import timedelta
 from typing import Any
 
-from support.triage import SICK, SIX, attempt, fair, parity, past, signals
+from support.triage import SICK, SIX, attempt, fair, parity, past, signals, week
 
 from everfit.tasks.triage.case import sign
+from everfit.tasks.triage.early_signal import EarlySignal
 from everfit.tasks.triage.history import History
 from everfit.tasks.triage.quality_signals import QualitySignal
 from everfit.tasks.triage.signals import CodeSignal, DataSignal, DriftSignal, LabelsSignal, Problem, Signals
@@ -25,6 +26,14 @@ GAP = DataSignal(
         ),
     ),
 )
+
+
+def early(value: float) -> EarlySignal:
+    """The quality by labels that are known before the maturity."""
+    facts: dict[str, Any] = {"metric": "roc_auc", "window": week(1), "rows": 500, "value": value, "least_known": 0.3}
+    return EarlySignal(status="measured", standard_error=0.05, **facts)
+
+
 SILENT = DataSignal(status="not_enough", rows=0, expected_rows=2_000, asked=True)
 WAITS = attempt(
     -2,
@@ -208,6 +217,8 @@ REASONS: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
         "watch",
         "unmeasured",
     ),
+    "early labels show a loss": (signals(early=early(0.6)), History(), {}, "watch", "uncertain"),
+    "early labels show what may be chance": (signals(early=early(0.7)), History(), {}, "healthy", "healthy"),
     "half a Monday is missing": (signals(data=GAP), History(), {}, "escalate", "missing_rows"),
     "some hours of a month are missing": (
         signals(data=GAP.model_copy(update={"gaps": (GAP.gaps[0].model_copy(update={"share": 0.004}),)})),
