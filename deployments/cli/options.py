@@ -10,7 +10,7 @@ from everfit.blocks.errors import EverfitError
 START, LOOP, DECIDE = "Start", "Loop: train, predict, label, monitor", "Decide: review, release, roll back"
 DATA, SERVE, SERVER, UPKEEP = "Data", "Serve", "Server", "Upkeep"
 
-_MODEL = "A spec file, the name of a spec in `deployments/models`, or the name of a stored block."
+_MODEL = "A spec file, the name of a spec here or in `deployments/models`, or the name of a stored block."
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)]
 ModelOption = Annotated[str | None, typer.Option("--model", help=f"{_MODEL} By default all models are searched.")]

@@ -48,8 +48,8 @@ def load_spec(model: str, *, stored: bool = True) -> "ModelSpec":
     where a person edits it, and what all workers see.
 
     Args:
-        model: A YAML file, the name of a stored `ModelSpec` block, or of a spec in `deployments/models` (of the working
-            folder, or those that come with everfit).
+        model: A YAML file, the name of a stored `ModelSpec` block, or of a spec in the working folder, in its
+            `deployments/models`, or of those that come with everfit.
         stored: Whether a stored block is searched for too. A caller that must work while Prefect is down passes False.
 
     Raises:
@@ -64,16 +64,14 @@ def load_spec(model: str, *, stored: bool = True) -> "ModelSpec":
         return given
     if not stored:
         raise SpecError(
-            f"there is no spec {model!r} in {_FOLDER}, and no Prefect server that could have a block of that name; "
-            "give the path of its .yaml file"
+            f"there is no spec {model!r} here or in {_FOLDER}, and no Prefect server that could have a block of that "
+            "name; give the path of its .yaml file"
         )
     spec = _load_block(model) or given
     if spec is None:
-        is_there = Path(f"{model}.yaml").is_file()
-        hint = f"did you mean '{model}.yaml'?" if is_there else "write one by `everfit init`"
         raise SpecError(
-            f"there is no model spec {model!r}: not a .yaml file, not in {_FOLDER}, and no ModelSpec block of that "
-            f"name; {hint}"
+            f"there is no model spec {model!r}: not a .yaml file, none of that name here or in {_FOLDER}, and no "
+            "ModelSpec block of that name; write one by `everfit init`"
         )
     if given is not None and spec.digest() != _as_deployed(given, spec).digest():
         logger.info("spec      the stored block %r counts; it differs from the file of that name", model)
@@ -95,11 +93,17 @@ def _text_of(path: str) -> str:
 
 
 def _named_file(model: str, kind: type[SpecT]) -> SpecT | None:
-    for folder in (_FOLDER, files("everfit.deployments") / "models"):
+    for folder in (_FOLDER, Path(), files("everfit.deployments") / "models"):
         path = folder / f"{model}.yaml"
-        if path.is_file():
+        if path.is_file() and (folder != Path() or _names(Path(f"{model}.yaml"), model)):
             return _read(path.read_text(encoding="utf-8"), str(path), kind)
     return None
+
+
+def _names(path: Path, model: str) -> bool:
+    """Return whether a file is the spec of a model: many a file of a project's own folder is none."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return any(re.fullmatch(rf"name:\s*['\"]?{re.escape(model)}['\"]?\s*(#.*)?", line) for line in lines)
 
 
 def _has_server() -> bool:

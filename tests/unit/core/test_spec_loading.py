@@ -8,7 +8,7 @@ import pytest
 from everfit.blocks.content import SpecContent
 from everfit.blocks.errors import SpecError
 from everfit.tasks.core.spec_keys import RENAMED, with_current_keys
-from everfit.tasks.core.spec_loading import read_spec, spec_files
+from everfit.tasks.core.spec_loading import load_spec, read_spec, spec_files
 
 SPEC = """
 name: sales
@@ -167,3 +167,18 @@ def test_a_project_without_specs_has_none_and_a_folder_without_a_project_has_tho
     Path("deployments").mkdir()
     Path("deployments/prefect.yaml").write_text("name: shop\npull: []\n")
     assert spec_files() == []  # git keeps no empty folder, so `deployments/models` is gone with its last spec
+
+
+def test_a_name_finds_the_spec_of_the_working_folder_and_no_other_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sales.yaml").write_text(SPEC)
+    Path("compose.yaml").write_text("services: {}")
+    assert load_spec("sales", stored=False).name == "sales"
+    with pytest.raises(SpecError, match="there is no spec 'compose' here or in deployments/models"):
+        load_spec("compose", stored=False)
+
+    Path("deployments/models").mkdir(parents=True)
+    Path("deployments/models/sales.yaml").write_text(SPEC.replace("name: sales", "name: sales\nowner: ann"))
+    assert load_spec("sales", stored=False).owner == "ann", "a deployed spec counts first"
