@@ -147,7 +147,7 @@ def watch(
     from everfit.blocks.policy import parse_duration
     from everfit.deployments.cli.decisions import without_prefect
     from everfit.tasks.core.spec_loading import spec_files
-    from everfit.tasks.incidents.delivery import warm_up
+    from everfit.tasks.incidents.delivery import load_notification_services
     from everfit.tasks.release.registry_watch import watch_registry
 
     try:
@@ -159,7 +159,7 @@ def watch(
         raise DeploymentError("there is nothing to watch; name models, and give --every more than 0s")
     opened = [without_prefect(name) for name in names]
     if all(server for _, server in opened):
-        warm_up()
+        load_notification_services()
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())

@@ -50,7 +50,7 @@ def receivers_of(named: tuple[str, ...] | None, model: str) -> tuple[str, ...]:
     return () if block is None else (block,)
 
 
-def warm_up() -> None:
+def load_notification_services() -> None:
     """Load what the first message needs. That takes seconds on a busy machine, which a watch should not lose."""
     from everfit.blocks import NotificationAddress
 

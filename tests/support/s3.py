@@ -18,6 +18,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from s3fs import S3FileSystem
 
 
 def free_port() -> int:
@@ -128,6 +129,7 @@ def nanio(folder: Path) -> Iterator[str]:
 
 
 def reach(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    S3FileSystem.clear_instance_cache()  # an earlier test may have left one with another address
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "everfit")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "everfit-secret")
