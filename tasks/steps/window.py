@@ -102,10 +102,10 @@ def still_quiet(monitored: MonitoredModel) -> str:
     Args:
         monitored: The monitored model, after new labels were collected.
     """
-    context, last = monitored.context, monitored.judged[-1] if monitored.judged else None
+    context = monitored.context
     if any(incident.subject == SUBJECT for incident in context.ledger.incidents.open(context.spec.name)):
         return ""  # a look that measures must say whether it is over
-    quiet = nothing_is_new(last, look_basis(monitored), monitored.until, context.spec.monitoring.window)
+    quiet = nothing_is_new(monitored.judged, look_basis(monitored), monitored.until, context.spec.monitoring.window)
     return quiet if quiet and _services_are_well(monitored) else ""
 
 
