@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 
+from everfit.blocks.errors import SpecError
 from everfit.blocks.policy import format_duration
 from everfit.deployments.init.look import Look, spread
 from everfit.deployments.init.proposal import Proposal
@@ -25,12 +26,21 @@ _SOME_DAYS = pd.Timedelta(days=7)
 
 
 def propose_holdout(seen: Look, made: Proposal) -> None:
-    """Propose as many of the newest rows as the gate needs, and lower its minimums if the data has few."""
+    """Propose as many of the newest rows as the gate needs, and lower its minimums if the data has few.
+
+    Raises:
+        SpecError: No row has both a label and an event time.
+    """
     frame = seen.frame[seen.frame[made.target].notna()].drop_duplicates()  # duplicate rows count once
     scale = max(1.0, seen.rows / max(1, len(seen.frame)))
     share, held_out = _MOST, frame
     if made.event_time is not None:
         times = frame[made.event_time].dropna().sort_values()
+        if times.empty:
+            raise SpecError(
+                f"no row with a value of {made.target!r} has a time in {made.event_time!r}, so none can be learned from; "
+                "give another --event-time, or fill it"
+            )
         wanted = _wanted(frame, made) / scale
         start, end = _start(times, wanted), seen.frame[made.event_time].max()
         unit = pd.Timedelta(days=1) if spread(times) > pd.Timedelta(days=10) else pd.Timedelta(minutes=1)

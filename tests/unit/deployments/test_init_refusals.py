@@ -33,6 +33,12 @@ def test_what_can_not_be_is_one_clear_error(target: str, options: dict[str, Any]
         made(loans(), target, **options)
 
 
+def test_rows_of_which_none_has_both_a_label_and_a_time_are_one_clear_error(folder: Path):
+    (folder / "rows.csv").write_text("id,at,x,y\n1,,5,0\n2,,6,1\n3,2024-01-01,7,\n4,2024-01-02,8,\n")
+    with pytest.raises(SpecError, match="no row with a value of 'y' has a time in 'at'"):
+        init("rows.csv", "y", key=("id",), event_time="at")
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
