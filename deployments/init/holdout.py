@@ -38,8 +38,8 @@ def propose_holdout(seen: Look, made: Proposal) -> None:
         times = frame[made.event_time].dropna().sort_values()
         if times.empty:
             raise SpecError(
-                f"no row with a value of {made.target!r} has a time in {made.event_time!r}, so none can be learned from; "
-                "give another --event-time, or fill it"
+                f"no row with a value of {made.target!r} has a time in {made.event_time!r}, so there is nothing to "
+                "learn from; give another --event-time, or fill it"
             )
         wanted = _wanted(frame, made) / scale
         start, end = _start(times, wanted), seen.frame[made.event_time].max()
