@@ -34,7 +34,7 @@ def main(seeds: int, rows_a_day: int) -> None:
     for name, draw in WORLDS.items():
         truth = float(np.quantile(draw(np.random.default_rng(0), np.zeros(1_000_000)), 0.99))
         for never in NEVER:
-            near = told = covered = 0
+            near = honest = covered = 0
             for seed in range(seeds):
                 random = np.random.default_rng(seed)
                 age = random.uniform(0, DAYS, DAYS * rows_a_day)
@@ -44,11 +44,11 @@ def main(seeds: int, rows_a_day: int) -> None:
                 found = label_delays(events, known, NOW)
                 assert found is not None
                 is_near = abs(found.days / truth - 1) <= 0.1
-                near, told = near + is_near, told + (is_near or found.unsure)
+                near, honest = near + is_near, honest + (is_near or found.unsure)
                 covered += found.lower <= 1.005 * truth and found.upper >= 0.995 * truth
             print(
                 f"{name:<20}{never:>4.0%} never, truth {truth:>5.1f}: within a tenth {near / seeds:>4.0%}, "
-                f"or said to be unsure {told / seeds:>4.0%}, interval has it {covered / seeds:>4.0%}",
+                f"or said to be unsure {honest / seeds:>4.0%}, interval has it {covered / seeds:>4.0%}",
                 flush=True,
             )
 
