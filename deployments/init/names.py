@@ -41,6 +41,11 @@ _PROTECTED: Final = re.compile(
     r"(^|_)(sex|gender|race|racial|ethnic\w*|religion|age|ages|nationality|citizenship|marital\w*|disab\w*|pregnan\w*)"
     r"(_|$)"
 )
+_THINGS: Final = (
+    "account|aircraft|asset|battery|boat|building|car|claim|contract|device|domain|engine|equipment|flat|home|house|"
+    "loan|machine|order|plane|policy|property|roof|ship|tenancy|tree|truck|unit|vehicle"
+)
+_AGE_OF_A_THING: Final = re.compile(rf"(^|_)(({_THINGS})_ages?|ages?_of_({_THINGS}))(_|$)")
 _IDENTIFIER: Final = re.compile(r"(^|_)(id|ids|uuid|guid|key|number|no|nr|code|index|rowid|unnamed_0)$|^id(_|$)")
 
 
@@ -90,8 +95,9 @@ def is_named_as_date_part(name: object) -> bool:
 
 
 def is_named_as_protected(name: object) -> bool:
-    """Return whether a column is called as a protected group of people."""
-    return _PROTECTED.search(plain_name(name)) is not None
+    """Return whether a column is called as a protected group of people, such as `Gender`, and not as a car's age."""
+    words = plain_name(name)
+    return _PROTECTED.search(words) is not None and _AGE_OF_A_THING.search(words) is None
 
 
 def is_named_as_identifier(name: object) -> bool:

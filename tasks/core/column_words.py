@@ -21,6 +21,10 @@ _SAME_SHARE = 0.7
 _SUBJECT = 2
 """A word in more features than this is the table's subject and does not point to the target."""
 _KIND_OF_A_THING = re.compile(r"status|state|type|kind|class|category|code|level|result|outcome|group")
+_EARLIER = frozenset(
+    {"before", "earlier", "former", "lag", "lagged", "past", "prev", "previous", "previously", "prior"}
+)
+"""A name with one of these words is about an earlier event, whose outcome may be known."""
 _SAYS_NOTHING = re.compile(
     r"an?|and|binary|bool|by|class|code|count|date|datetime|day|did|final|flag|for|ha[ds]|id|in|ind|indicator|is|kind|"
     r"label|level|no?|not|nr|num|number|o[fn]|outcome|result|score|state|status|target|the|time|timestamp|to|total|"
@@ -70,6 +74,7 @@ def namesakes_of(target: object, features: Sequence[object]) -> tuple[str, ...]:
 
     A word that more than two features have is the table's subject. The words of a target that is a kind or a state of
     something, such as `loan_status`, are that thing; then only a feature that says nothing else is its namesake.
+    A feature of an earlier event, such as `previous_fraud`, is none.
 
     Example:
         >>> namesakes_of("is_fraud", ["FraudSubtype", "amount"])
@@ -79,10 +84,11 @@ def namesakes_of(target: object, features: Sequence[object]) -> tuple[str, ...]:
     """
     its_words = column_words(target)
     of_a_thing = bool(its_words) and _KIND_OF_A_THING.fullmatch(its_words[-1]) is not None
-    words = {str(name): _telling(column_words(name)) for name in features}
+    its = {str(name): column_words(name) for name in features}
+    words = {name: _telling(of) for name, of in its.items() if not _EARLIER.intersection(of)}
     found: dict[str, None] = {}
     for about in _telling(its_words):
-        having = [name for name, its in words.items() if any(is_one_word(about, word) for word in its)]
+        having = [name for name, of in words.items() if any(is_one_word(about, word) for word in of)]
         if len(having) > _SUBJECT and not of_a_thing:
             continue
         for name in having:

@@ -39,6 +39,7 @@ def test_words_begin_at_capitals_digits_and_signs_and_others_stay_whole(name: st
         ("y", ["y2", "x_y"], ()),
         ("target", ["target_encoding"], ()),
         ("type", ["subtype", "kind"], ()),
+        ("repaid", ["repaid_on_prev_car", "RepaidBefore", "repaid_lag"], ()),
     ],
 )
 def test_features_that_share_the_words_of_a_target_are_its_namesakes(
