@@ -2,10 +2,13 @@
 
 import shutil
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from support.chromium import CHROMIUM, FLAGS
 
 
 @dataclass(frozen=True)
@@ -52,3 +55,13 @@ def flights_registry(_empty_mlflow: Path, tmp_path_factory: pytest.TempPathFacto
         tags = {"everfit.snapshot": f"snapshot-{number}", "everfit.trained_until": f"2013-0{number}-01T00:00:00+00:00"}
         client.create_model_version("flights", sources[kept_as], run_id=run.info.run_id, tags=tags)
     return Registry(folder / "mlflow.db")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        yield browser
+        browser.close()

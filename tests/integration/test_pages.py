@@ -1,119 +1,25 @@
 """The pages of models in a real browser: offline, on a phone, in the dark, by keyboard, with hostile texts."""
 
-import json
-import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
-import httpx
 import pytest
-from support.pages import DAY, SPRING, Life, measured
-from support.s3 import reach
-from support.triage import broken, drifted, parity
+from support.chromium import needs_chromium
+from support.hostile_pages import EVIL, QUOTED, hostile_models
+from support.pages import DAY, SPRING
 
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.model_names import known_models
-from everfit.tasks.monitoring.window_columns import WindowColumns
 from everfit.tasks.pages.facts import read_model_facts
-from everfit.tasks.pages.period import read_period
-from everfit.tasks.pages.period_page import period_page
 from everfit.tasks.pages.status import status_of
-from everfit.tasks.pages.writing import write_model, write_overview
-from everfit.tasks.statistics.distributions import Bar, ColumnDistribution
-from everfit.tasks.storage.workspace import Workspace
-from everfit.tasks.triage.delay_signal import DelaySignal
-from everfit.tasks.triage.quality_signals import SliceFigure
-from everfit.tasks.triage.signals import Signals
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync"
-EVIL = "</script><script>window.evil=1</script><img src=x onerror=window.evil=1>'\"`${window.evil=1}"
-UNREADABLE = "\u202etxt.exe\u2066 \x1b[2J"
-QUOTED = "a'b\"c<img src=x onerror=window.evil=1>#?%"
-
-# No package on PyPI brings one.
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ledger, Path]:
-    """Six models in all states, one of which has hostile names and reasons, and looks of two years."""
-    folder = tmp_path_factory.mktemp("world")
-    ledger, workspace = Ledger.open(f"sqlite:///{folder / 'ledger.db'}"), Workspace(str(folder))
-    life = Life(ledger, "flights")
-    life.champion(1, SPRING)
-    life.hourly(SPRING + timedelta(hours=1), 17_520, columns=12, every=6)
-    life.champion(3, SPRING + 400 * DAY)
-    life.release(1, SPRING + 420 * DAY, kind="rollback", actor=f"Ada {EVIL}", reason=f"customers complain {EVIL}")
-    for week in range(30):
-        life.turn(SPRING + (60 + 20 * week) * DAY, "ChampionKept", f"Kept champion: {EVIL}", trigger_reason=EVIL)
-    life.incident(SPRING + 600 * DAY, alert={"what": EVIL, "why": [EVIL], "page": "javascript:window.evil=1"})
-    life.approval_asked(SPRING + 725 * DAY, reason=f"Waits for approval {EVIL}")
-    life.look(SPRING + 731 * DAY, with_slices(0.6), columns={EVIL: 3.0, "temp": 5.0})
-    life.look(SPRING + 732 * DAY, with_slices(0.6), columns={EVIL: 3.0, "temp": 5.0})
-    keep_columns(workspace, "flights")
-    workspace.write(workspace.file("pages", "flights", "prediction", f"{QUOTED}.html"), b"<p>a story</p>")
-    for name, value, found in (("bikes", 0.75, None), ("cabs", 0.6, None), ("fraud", 0.75, broken("frozen", "wind"))):
-        life = Life(ledger, name)
-        life.champion(1, SPRING)
-        for day in range(1, 30):
-            extra = {"data": found} if found and day > 27 else {}
-            life.look(SPRING + day * DAY, measured(value + 0.002 * (day % 5), **extra), columns={"temp": 0.1 * day})
-        if name == "cabs":
-            life.turn(SPRING + 20 * DAY, "ChampionKept", f"Kept {UNREADABLE} \udcff")
-            life.look(SPRING + 30 * DAY, measured(value), columns={"temp": 1.0, f"column {UNREADABLE}": 9.0})
-    Life(ledger, "parcels").turn(SPRING, "failed", error="the source is empty")
-    Life(ledger, "rents").champion(1, SPRING)
-    entries = {name: write_model(ledger, workspace, name) for name in known_models(ledger)}
-    write_overview(ledger, workspace, entries)
-    content = read_period(ledger, "cabs", SPRING, SPRING + 60 * DAY, now=SPRING + 60 * DAY, version="1.2.3")
-    workspace.write(workspace.file("pages", "report.html"), period_page(content).encode())
-    return ledger, folder / "pages"
-
-
-def with_slices(value: float) -> Signals:
-    """A look that is unfair, has lost a slice, and whose labels take long, with hostile names everywhere."""
-    found = measured(value, drift=drifted(EVIL, "temp"), fairness=parity(0.12))
-    [figure] = found.fairness.figures
-    figure = figure.model_copy(
-        update={"name": f"parity_of_{EVIL}", "label": f"parity of {EVIL}", "groups": (EVIL, "m")}
-    )
-    slices = (
-        SliceFigure(name=f"{EVIL}={EVIL}", rows=9, value=0.5, standard_error=0.01, expected=0.7, bound=0.6, lost=True),
-    )
-    quality = found.quality.model_copy(update={"slices": slices, "lost_slices": (f"{EVIL}={EVIL}",), "reason": EVIL})
-    fairness = found.fairness.model_copy(update={"figures": (figure,), "reason": EVIL})
-    delays = DelaySignal.model_validate(
-        {"status": "measured", "maturity": "7d", "days": 6, "lower": 5, "upper": 7, "late": 0, "followed": 21}
-    )
-    return found.model_copy(update={"quality": quality, "fairness": fairness, "delays": delays})
-
-
-def keep_columns(workspace: Workspace, model: str) -> None:
-    bars = tuple(Bar(label=label, then=then, now=1 - then) for label, then in ((EVIL, 0.25), ("below 7", 0.75)))
-    found = WindowColumns(
-        until=SPRING + 732 * DAY,
-        version=1,
-        trained_until=SPRING,
-        columns=tuple(ColumnDistribution(name=name, bars=bars) for name in ("temp", EVIL)),
-    )
-    workspace.write(workspace.file(model, "columns.json"), found.canonical_json().encode())
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
-        yield browser
-        browser.close()
+    return hostile_models(tmp_path_factory.mktemp("world"))
 
 
 @pytest.fixture
@@ -368,66 +274,3 @@ def test_a_page_prints_on_a4(opened: Callable[..., Any]) -> None:
     page.emulate_media(media="print")
     assert not page.locator(".buttons").first.is_visible()
     assert page.locator("#marks button").first.is_visible()
-
-
-def test_pages_in_a_bucket_are_opened_from_it(
-    browser: Any, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Given pages in a workspace on S3, whose bucket lets everybody read the folder of the pages and nothing else
-    reach(store, monkeypatch)
-    ledger, workspace = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}"), Workspace("s3://models/opened")
-    life, lately = Life(ledger, "bikes"), datetime.now(UTC) - 4 * DAY
-    life.champion(1, lately)
-    for day in range(1, 4):
-        life.look(lately + day * DAY, measured(0.75), columns={"temp": 0.5 * day})
-    keep_columns(workspace, "bikes")
-    write_overview(ledger, workspace, {"bikes": write_model(ledger, workspace, "bikes")})
-    allowed = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"]}
-    allowed["Resource"] = ["arn:aws:s3:::models/opened/pages/*"]
-    policy = {"Version": "2012-10-17", "Statement": [allowed]}
-    boto3.client("s3").put_bucket_policy(Bucket="models", Policy=json.dumps(policy))
-    address = f"{store}/models/opened/pages/index.html"
-    for _ in range(100):  # the store reads the policy a moment later
-        if (status := httpx.get(address).status_code) == 200:
-            break
-        time.sleep(0.1)
-    assert status == 200
-    assert httpx.get(f"{store}/models/opened/bikes/columns.json").status_code == 403
-
-    # When they are opened from the bucket
-    page, complaints, asked = browser.new_page(), list[str](), list[str]()
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(address)
-    page.get_by_role("link", name="bikes").click()
-    page.wait_for_function("document.documentElement.dataset.ready === 'yes'")
-
-    # Then links lead on, charts are drawn, and nothing but pages is asked for.
-    assert page.get_by_role("heading", level=1).inner_text().split() == ["bikes", "fit"]
-    assert page.locator("canvas").count() > 0
-    assert page.get_by_text("A column then and now").is_visible()
-    assert [one.removeprefix(f"{store}/models/opened/pages/") for one in asked] == ["index.html", "bikes/index.html"]
-    assert complaints == []
-    page.close()
-
-
-def test_pages_are_served_by_one_who_may_only_read_them(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    reach(store, monkeypatch)
-    workspace = Workspace("s3://models/read-only")
-    workspace.write(workspace.file("pages", "index.html"), b"<h1>all</h1>")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "reader")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "reader-secret")
-    monkeypatch.setenv("EVERFIT_WORKSPACE", workspace.uri)
-    monkeypatch.setenv("EVERFIT_PAGES_LOGIN", "everfit:secret")
-
-    command = [str(Path(sys.executable).with_name("everfit")), "pages", "--serve", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            address = server.stdout.readline().split()[-1]
-            found = httpx.get(address, auth=("everfit", "secret"), timeout=30)
-            assert (found.status_code, found.text) == (200, "<h1>all</h1>")
-            assert httpx.get(address).status_code == 401
-        finally:
-            server.terminate()
-    assert server.returncode == 0

@@ -21,6 +21,7 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
+from support.chromium import CHROMIUM, FLAGS, needs_chromium
 from support.deliveries import SPEC, deliveries, write_month
 
 from everfit.blocks.settings import Settings
@@ -36,14 +37,8 @@ from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.ledger import Ledger
 
 MARCH = datetime(2024, 3, 1, tzinfo=UTC)
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync"
 
-# No package on PyPI brings one, and Playwright's own download is no part of `make test`.
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium"),
-    pytest.mark.long,
-]
+pytestmark = [needs_chromium, pytest.mark.long]
 
 
 @contextlib.contextmanager
