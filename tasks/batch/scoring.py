@@ -11,8 +11,8 @@ from everfit.blocks.errors import DataError, ModelError
 from everfit.tasks.batch import scored_spans
 from everfit.tasks.batch.source_rows import read_rows
 from everfit.tasks.core.records import ModelVersion, Record, Window
+from everfit.tasks.core.spread import Spread, one_by_one
 from everfit.tasks.data.transform import Function
-from everfit.tasks.ledger import HeldLease
 from everfit.tasks.registry import bounds_tag, model_registry
 from everfit.tasks.scoring.batch_scoring import ScoringBatch, score_window
 from everfit.tasks.scoring.certainty import CertaintyRules
@@ -69,7 +69,13 @@ def scoring_window(context: Context, since: datetime | None, until: datetime) ->
 
 
 def score_batch(
-    context: Context, window: Window, *, again: bool = False, shadow: bool = False, function: Function | None = None
+    context: Context,
+    window: Window,
+    *,
+    again: bool = False,
+    shadow: bool = False,
+    function: Function | None = None,
+    spread: Spread = one_by_one,
 ) -> ScoringResult:
     """Predict on a window of the source with the champion, and with the challenger if it is in shadow.
 
@@ -79,6 +85,7 @@ def score_batch(
         again: Let the champion predict again on a window that an earlier champion has scored completely.
         shadow: Let the challenger predict too.
         function: Changes the rows before they are scored.
+        spread: Where chunks of rows are scored.
 
     Raises:
         ModelError: The model has no champion, or its version can't be loaded.
@@ -91,20 +98,26 @@ def score_batch(
     # Rows of a batch that was killed keep the predictions that they have: a newer champion doesn't repeat them.
     once = not (again and scored_spans.is_scored(scored_spans.read_spans(context.workspace, name), window))
     added, aside = score_chunks(
-        context, champion, read_rows(context, window, function), ScoringBatch(window, once=once)
+        context, champion, read_rows(context, window, function), ScoringBatch(window, once=once), spread=spread
     )
     result = ScoringResult.of(window, champion.version, added, aside)
     challenger = model_registry.challenger(context.mlflow, name) if shadow else None
     if challenger is not None and challenger.version != champion.version:
         shadow_batch = ScoringBatch(window, "shadow")
-        shadow_added, _ = score_chunks(context, challenger, read_rows(context, window, function), shadow_batch)
+        rows = read_rows(context, window, function)
+        shadow_added, _ = score_chunks(context, challenger, rows, shadow_batch, spread=spread)
         result = result.model_copy(update={"shadow_version": challenger.version, "shadow_added": shadow_added})
     scored_spans.record_span(context.workspace, name, window)
     return result
 
 
 def score_chunks(
-    context: Context, version: ModelVersion, chunks: Iterator[pd.DataFrame], batch: ScoringBatch
+    context: Context,
+    version: ModelVersion,
+    chunks: Iterator[pd.DataFrame],
+    batch: ScoringBatch,
+    *,
+    spread: Spread = one_by_one,
 ) -> tuple[int, RowsSetAside]:
     """Predict on rows with a registered version, and log the predictions, while no other run scores the same model.
 
@@ -113,6 +126,7 @@ def score_chunks(
         version: The version that predicts.
         chunks: The window's rows, in chunks that fit in memory.
         batch: The window, and how its predictions are logged.
+        spread: Where chunks are scored.
 
     Returns:
         How many predictions were added, and the rows that were set aside.
@@ -125,7 +139,7 @@ def score_chunks(
     table = context.workspace.table(context.spec.name, "predictions")
     with context.ledger.leases.hold(context.spec.name, scope="scoring", wait=_WAIT) as lease:
         # The rows to skip are read under the lease, so they include those of a run that ended just before.
-        return score_window(loaded, _confirmed(chunks, lease), table, batch)
+        return score_window(loaded, chunks, table, batch, spread=spread, confirm=lease.confirm)
 
 
 def _certainty_rules(context: Context, version: ModelVersion) -> CertaintyRules:
@@ -135,17 +149,6 @@ def _certainty_rules(context: Context, version: ModelVersion) -> CertaintyRules:
     if policy.intervals is not None:
         bounds = bounds_tag.read_bounds(context.mlflow, version.model, version.version)
     return CertaintyRules(policy, {} if bounds is None else {version.version: bounds})
-
-
-def _confirmed(chunks: Iterator[pd.DataFrame], lease: HeldLease) -> Iterator[pd.DataFrame]:
-    """Yield chunks while this process may score.
-
-    Raises:
-        BusyError: Another process has taken the lease over.
-    """
-    for chunk in chunks:
-        lease.confirm()
-        yield chunk
 
 
 def require_champion(context: Context) -> ModelVersion:

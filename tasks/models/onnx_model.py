@@ -31,13 +31,18 @@ class OnnxRegressor:
     Args:
         session: Session of ONNX Runtime.
         facts: Facts about the model.
+        content: The bytes that the session was made of.
     """
 
-    def __init__(self, session: Any, facts: OnnxFacts) -> None:
-        self._session, self._facts = session, facts
+    def __init__(self, session: Any, facts: OnnxFacts, content: bytes) -> None:
+        self._session, self._facts, self._content = session, facts, content
         # Match inputs by position, because skl2onnx changes names, such as those with spaces.
         self._inputs = tuple(zip((item.name for item in session.get_inputs()), facts.features, strict=True))
         self.feature_names_in_: npt.NDArray[np.object_] = np.array(facts.features, dtype=object)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how a worker process makes it again, because a session can't be sent there."""
+        return read_onnx, (self._content,)
 
     def predict(self, rows: pd.DataFrame) -> npt.NDArray[Any]:
         """Return the prediction of each row; shape (rows,)."""
@@ -52,8 +57,8 @@ class OnnxRegressor:
 class OnnxClassifier(OnnxRegressor):
     """A converted model that predicts the probabilities of classes."""
 
-    def __init__(self, session: Any, facts: OnnxFacts) -> None:
-        super().__init__(session, facts)
+    def __init__(self, session: Any, facts: OnnxFacts, content: bytes) -> None:
+        super().__init__(session, facts, content)
         self.classes_: npt.NDArray[Any] = np.array(facts.classes)
 
     def predict(self, rows: pd.DataFrame) -> npt.NDArray[Any]:
@@ -92,7 +97,7 @@ def read_onnx(content: bytes) -> OnnxRegressor:
         facts = OnnxFacts.model_validate(json.loads(session.get_modelmeta().custom_metadata_map[_FACTS]))
     except Exception as error:  # ONNX Runtime's errors have no common base class
         raise ModelError(f"the ONNX model can't be read: {type(error).__name__}: {error}") from error
-    return OnnxClassifier(session, facts) if facts.classes else OnnxRegressor(session, facts)
+    return (OnnxClassifier if facts.classes else OnnxRegressor)(session, facts, content)
 
 
 def _texts(column: pd.Series) -> npt.NDArray[np.object_]:

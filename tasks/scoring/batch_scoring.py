@@ -1,7 +1,7 @@
 """Score a window of rows into the prediction log."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from everfit.blocks.errors import DataError
 from everfit.tasks.core.records import Window
+from everfit.tasks.core.spread import Spread, one_by_one
 from everfit.tasks.predictions import prediction_ids, prediction_log
 from everfit.tasks.scoring.certainty import CertaintyRules
 from everfit.tasks.scoring.outliers import detector_columns
@@ -49,7 +50,13 @@ class ScoringBatch:
 
 
 def score_window(
-    scorer: Scorer, chunks: "Iterable[pd.DataFrame]", table: Table, batch: ScoringBatch
+    scorer: Scorer,
+    chunks: "Iterable[pd.DataFrame]",
+    table: Table,
+    batch: ScoringBatch,
+    *,
+    spread: Spread = one_by_one,
+    confirm: Callable[[], object] = lambda: None,
 ) -> tuple[int, RowsSetAside]:
     """Score a window into the prediction log chunk by chunk, and skip rows that the log has already.
 
@@ -60,6 +67,8 @@ def score_window(
         chunks: Rows of the window in any order, in chunks that fit in memory.
         table: The prediction log.
         batch: Window, arm and client of the rows.
+        spread: Where chunks are scored. They are read, compared with the log, and written here, in their order.
+        confirm: Called before each chunk is written; raises if this process must not write any more.
 
     Returns:
         Number of added predictions, and the rows that were set aside.
@@ -70,25 +79,26 @@ def score_window(
     seen = _seen_ids(table, scorer, batch)
     key = [column.name for column in scorer.inputs.key]
     added, aside = 0, RowsSetAside()
-    for chunk in chunks:
-        if len(chunk) == 0:
-            continue
-        _require_inputs(scorer, chunk)
-        brought = scorer.inputs.bring(chunk)
-        aside = aside.with_rows(brought, key)
-        rows = scorer.inputs.conform(brought[~faulty(brought)].drop(columns=FAULTS).reset_index(drop=True))
-        if rows.empty:
-            continue
-        # The same rows always get the same ids, so that they can be recognised.
-        ids = np.array(prediction_ids.repeatable_ids(batch.at_ms, row_keys(rows, key), scorer.version))
-        fresh = seen.take(ids.tolist())
-        if not fresh.any():
-            continue
-        added_ids: list[str] = ids[fresh].tolist()
-        logged = _score_rows(scorer, rows[fresh].reset_index(drop=True), added_ids, batch)
+
+    def new_rows() -> "Iterator[tuple[pd.DataFrame, list[str]]]":
+        nonlocal aside
+        for chunk in chunks:
+            if len(chunk) == 0:
+                continue
+            _require_inputs(scorer, chunk)
+            brought = scorer.inputs.bring(chunk)
+            aside = aside.with_rows(brought, key)
+            rows = scorer.inputs.conform(brought[~faulty(brought)].drop(columns=FAULTS).reset_index(drop=True))
+            # The same rows always get the same ids, so that they can be recognised.
+            ids = np.array(prediction_ids.repeatable_ids(batch.at_ms, row_keys(rows, key), scorer.version))
+            if len(rows) and (fresh := seen.take(ids.tolist())).any():
+                yield rows[fresh].reset_index(drop=True), ids[fresh].tolist()
+
+    for ids, logged in spread(_score_rows, (scorer, batch), new_rows()):
+        confirm()
         # Named by all ids: two sets of rows may begin and end with the same ones.
-        prediction_log.append(table, logged, f"score-{hashlib.sha256(''.join(added_ids).encode()).hexdigest()[:32]}")
-        added += len(added_ids)
+        prediction_log.append(table, logged, f"score-{hashlib.sha256(''.join(ids).encode()).hexdigest()[:32]}")
+        added += len(ids)
     return added, aside
 
 
@@ -103,10 +113,13 @@ def _require_inputs(scorer: Scorer, rows: "pd.DataFrame") -> None:
         )
 
 
-def _score_rows(scorer: Scorer, rows: "pd.DataFrame", ids: Sequence[str], batch: ScoringBatch) -> "pa.Table":
-    """Score rows that conform to the model's inputs, and return them as rows of the prediction log."""
+def _score_rows(
+    model: tuple[Scorer, ScoringBatch], rows_and_ids: "tuple[pd.DataFrame, list[str]]"
+) -> "tuple[list[str], pa.Table]":
+    """Score rows that conform to the model's inputs; return their ids, and them as rows of the prediction log."""
     import pandas as pd
 
+    (scorer, batch), (rows, ids) = model, rows_and_ids
     inputs, detector, count = scorer.inputs, scorer.outliers, len(rows)
     scores = scorer.score(rows[[column.name for column in inputs.features]])
     kinds = prediction_log.column_kinds(inputs)
@@ -130,7 +143,7 @@ def _score_rows(scorer: Scorer, rows: "pd.DataFrame", ids: Sequence[str], batch:
         prediction_log.CLIENT: [batch.client] * count,
     }
     key = [column.name for column in inputs.key]
-    return prediction_log.to_rows(columns, kinds, key, inputs.event_time, identity=inputs.identity)
+    return ids, prediction_log.to_rows(columns, kinds, key, inputs.event_time, identity=inputs.identity)
 
 
 def _seen_ids(table: Table, scorer: Scorer, batch: ScoringBatch) -> SeenIds:

@@ -16,6 +16,7 @@ from everfit.tasks.predictions.prediction_log import PREDICTED_AT
 from everfit.tasks.release.traffic.trials import in_shadow
 from everfit.tasks.steps.context import moment
 from everfit.tasks.steps.step import step, step_logger
+from everfit.tasks.steps.task_runners import workers
 from everfit.tasks.storage.table_schema import read_changed_by
 from everfit.tasks.turns.context import Context
 
@@ -73,7 +74,8 @@ def score(
     window = scoring_window(context, since, moment(until))
     shadow = shadow or in_shadow(context)
     offer_bounds(context)
-    return score_batch(context, window, again=since is not None, shadow=shadow, function=transform)
+    with workers() as spread:
+        return score_batch(context, window, again=since is not None, shadow=shadow, function=transform, spread=spread)
 
 
 @step("network", log="read")

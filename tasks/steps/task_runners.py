@@ -4,11 +4,17 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from everfit.blocks.errors import EverfitError
+from everfit.tasks.core.cores import usable_cores
+from everfit.tasks.core.spread import Spread, one_by_one
+from everfit.tasks.steps.dask_spread import DaskSpread
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 RUNNER, ADDRESS = "EVERFIT_TASK_RUNNER", "EVERFIT_DASK_ADDRESS"
 """The variables that choose: `threads` (the default) or `dask`, and the scheduler's address."""
@@ -48,14 +54,42 @@ def executor(jobs: int) -> Iterator[Executor]:
         with ThreadPoolExecutor(jobs) as threads:
             yield threads
         return
+    with _client(jobs) as client:
+        yield client.get_executor(pure=False)
+
+
+@contextmanager
+def workers() -> Iterator[Spread]:
+    """Yield how the environment spreads the parts of one step: here one by one, or over the workers of a scheduler.
+
+    Raises:
+        EverfitError: there is no such runner, it isn't installed, or its scheduler doesn't answer.
+    """
+    if _chosen() == "threads":
+        yield one_by_one
+        return
+    import dask
+
+    # A part of a table goes to a worker with its task, by intent.
+    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"}), _client(usable_cores()) as client:
+        yield DaskSpread(client)
+
+
+@contextmanager
+def _client(jobs: int) -> "Iterator[Client]":
+    """Yield a client of the scheduler that the environment names, or of one of its own with so many workers."""
     try:
         from distributed import Client
     except ImportError as error:
         raise _missing() from error
     address = os.environ.get(ADDRESS)
     own = {} if address else {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None}
-    with Client(address, **own) as client:  # type: ignore[no-untyped-call]
-        yield client.get_executor(pure=False)
+    try:
+        client = Client(address, **own)  # type: ignore[no-untyped-call]
+    except (OSError, TimeoutError) as error:
+        raise EverfitError(f"the Dask scheduler {address or 'of this run'} does not answer: {error}") from error
+    with client:
+        yield client
 
 
 def _chosen() -> str:

@@ -1,5 +1,6 @@
 """Real parts that several integration tests ask for."""
 
+import os
 import shutil
 import warnings
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.chromium import CHROMIUM, FLAGS
+from support.processes import forked
 
 
 @dataclass(frozen=True)
@@ -65,3 +67,22 @@ def browser() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def scheduler(workspace: Path, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A scheduler and two worker processes, which are forked from a warm one."""
+    import distributed.nanny
+    import distributed.process
+
+    monkeypatch.setattr(distributed.nanny, "get_mp_context", lambda: forked)
+    monkeypatch.setattr(distributed.process, "get_mp_context", lambda: forked)
+    with distributed.LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=None,
+        env=dict(os.environ),  # the warm process has that of whoever was forked first
+    ) as cluster:
+        yield cluster.scheduler_address

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterName
 from prefect.settings import PREFECT_API_URL
 from support.deliveries import SPEC, deliveries, write_month
-from support.processes import Commands, forked
+from support.processes import Commands
 from support.stack import wait_for
 
 from everfit.blocks.errors import EverfitError
@@ -29,25 +29,6 @@ from everfit.tasks.turns.reproduction import reproduce
 from everfit.tasks.turns.turn_record import TurnRecord
 
 pytest.importorskip("prefect_dask")
-
-
-@pytest.fixture
-def scheduler(workspace: Path, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A scheduler and two worker processes, which are forked from a warm one."""
-    import distributed.nanny
-    import distributed.process
-
-    monkeypatch.setattr(distributed.nanny, "get_mp_context", lambda: forked)
-    monkeypatch.setattr(distributed.process, "get_mp_context", lambda: forked)
-    with distributed.LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        processes=True,
-        host="127.0.0.1",
-        dashboard_address=None,
-        env=dict(os.environ),  # the warm process has that of whoever was forked first
-    ) as cluster:
-        yield cluster.scheduler_address
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")

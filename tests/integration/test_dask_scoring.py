@@ -1,0 +1,93 @@
+"""Rows are scored on the workers of a Dask scheduler, with the same log as in one process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support.dying_model import DiesOnce
+from support.ways_in import LATER, table_of
+
+from everfit.blocks.errors import EverfitError
+from everfit.tasks.core.records import Window
+from everfit.tasks.models.input_schema import InputSchema
+from everfit.tasks.scoring.batch_scoring import ScoringBatch, score_window
+from everfit.tasks.scoring.scorer import Scorer
+from everfit.tasks.steps.task_runners import ADDRESS, RUNNER, workers
+from everfit.tasks.storage.workspace import Workspace
+
+dask = pytest.importorskip("dask")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning"
+)
+
+ROWS, AT_ONCE = 700, 50
+
+
+def chunks(rows: int = ROWS) -> Iterator[pd.DataFrame]:
+    table = table_of("numbers", ["price"], rows).drop(columns="y")
+    return (table[start : start + AT_ONCE].reset_index(drop=True) for start in range(0, rows, AT_ONCE))
+
+
+def scorer(folder: Path) -> Scorer:
+    rows = table_of("numbers", ["price"], AT_ONCE)
+    inputs = InputSchema.of_frame(rows, task="binary", features=["price"], key=["id"], event_time="at", target="y")
+    return Scorer(DiesOnce(str(folder / "died")), inputs, 1)
+
+
+def test_a_worker_that_dies_while_it_scores_loses_and_doubles_nothing(
+    scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(RUNNER, "dask")
+    monkeypatch.setenv(ADDRESS, scheduler)
+    model, workspace, batch = scorer(tmp_path), Workspace(str(tmp_path / "ws")), ScoringBatch(Window(until=LATER))
+    log, here = workspace.table("spread", "predictions"), workspace.table("here", "predictions")
+
+    with workers() as spread:
+        added, aside = score_window(model, chunks(), log, batch, spread=spread)
+        again, _ = score_window(model, chunks(), log, batch, spread=spread)
+
+    assert (added, aside.read, again) == (ROWS, ROWS, 0)
+    assert (tmp_path / "died").exists()
+    assert score_window(model, chunks(), here, batch)[0] == ROWS
+    in_order = [table.read().sort_values("_prediction_id", ignore_index=True) for table in (log, here)]
+    pd.testing.assert_frame_equal(*in_order)
+
+
+def test_chunks_are_read_as_they_are_needed(scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(RUNNER, "dask")
+    monkeypatch.setenv(ADDRESS, scheduler)
+    (tmp_path / "died").touch()
+    table = Workspace(str(tmp_path / "ws")).table("spread", "predictions")
+    ahead: list[int] = []
+    read = written = 0
+
+    def counted() -> Iterator[pd.DataFrame]:
+        nonlocal read
+        for chunk in chunks():
+            read += 1
+            yield chunk
+
+    def before_write() -> None:
+        nonlocal written
+        ahead.append(read - written)
+        written += 1
+
+    with workers() as spread:
+        score_window(
+            scorer(tmp_path), counted(), table, ScoringBatch(Window(until=LATER)), spread=spread, confirm=before_write
+        )
+
+    assert max(ahead) == 4  # two for each of the two workers
+    assert written == ROWS // AT_ONCE
+
+
+def test_a_scheduler_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(RUNNER, "dask")
+    monkeypatch.setenv(ADDRESS, "tcp://127.0.0.1:1")
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
+        pytest.raises(EverfitError, match=r"scheduler tcp://127\.0\.0\.1:1 does not answer"),
+        workers(),
+    ):
+        pass
