@@ -85,6 +85,15 @@ class ExpectationTally:
             return []
         return sorted({int(row) for row in details.get("unexpected_index_list") or []})
 
+    def merge(self, other: "ExpectationTally") -> None:
+        """Add the tally of later chunks."""
+        self.failed |= other.failed
+        self.observed = other.observed or self.observed
+        self.unexpected += other.unexpected
+        self.counted += other.counted
+        self.seen |= other.seen
+        self.counts.update(other.counts)
+
     def outcome(self) -> ExpectationResult:
         """Return the combined result."""
         mostly = float(self.expectation.kwargs.get("mostly", 1.0))

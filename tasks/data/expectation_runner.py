@@ -81,6 +81,12 @@ class Checker:
         self.rows += len(frame)
         return self._run(frame, self._by_row)
 
+    def merge(self, other: "Checker") -> None:
+        """Add what a checker of the same suite has counted in later chunks."""
+        self.rows += other.rows
+        for mine, theirs in zip(self.tallies, other.tallies, strict=True):
+            mine.merge(theirs)
+
     def columns_by_row(self) -> list[str] | None:
         """Return the columns that a chunk needs, or None for all."""
         named = [named_columns(self.tallies[position].expectation) for position in self._by_row]

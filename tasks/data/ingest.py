@@ -12,6 +12,7 @@ from everfit.blocks.errors import DataError, SpecError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
+from everfit.tasks.core.spread import Spread, one_by_one
 from everfit.tasks.data.joined_batch import join_batch
 from everfit.tasks.data.manual_labels import with_manual_labels
 from everfit.tasks.data.staged_batch import Batch, newest_version, stage
@@ -23,7 +24,9 @@ from everfit.tasks.storage.tables import Table
 from everfit.tasks.storage.workspace import Workspace
 
 
-def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace) -> Batch:
+def ingest(
+    spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace, *, spread: Spread = one_by_one
+) -> Batch:
     """Stage the rows of the source that the dataset doesn't have yet.
 
     Args:
@@ -31,6 +34,7 @@ def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace)
         until: End of event time; later rows are not read.
         turn_id: Turn that ingests; the same turn ingests the same rows again.
         workspace: Workspace of the dataset.
+        spread: Where the chunks of the source are brought to their kinds and staged.
 
     Returns:
         The staged batch.
@@ -49,7 +53,7 @@ def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace)
     window = _ingest_window(spec, until, dataset if version >= 0 else None)
     batch = Batch(turn_id=turn_id, window=Window(until=until), read=0, new=0, changed=0, duplicates=0)
     if window is not None:
-        batch = _staged(spec, window, staging, version)
+        batch = _staged(spec, window, staging, version, spread)
         if spec.joins and batch.sizes:
             batch = join_batch(spec, batch, workspace)
     if not batch.read and version < 0:
@@ -62,7 +66,7 @@ def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace)
     return batch
 
 
-def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int) -> Batch:
+def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int, spread: Spread) -> Batch:
     known = read_kinds(staging.workspace, spec.name)
     _check_spellings(spec, known)
     decided = kinds_of_spec(spec.columns.any_spelling, spec.columns.numbers)
@@ -71,7 +75,7 @@ def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int) -> 
         states = FileStates(earlier=read_file_states(spec, staging.workspace) if version >= 0 else {})
         chunks = read_source(spec.source, spec.own_columns, window, states, strict=version < 0, texts=texts)
         chunks = with_manual_labels(chunks, spec, staging.workspace, window.until)
-        batch, rewritten = stage(spec, window, staging, version, chunks, texts=texts, joined=False)
+        batch, rewritten = stage(spec, window, staging, version, chunks, texts=texts, joined=False, spread=spread)
         if rewritten <= texts:
             break
         # Some pieces alone look like numbers or times. Read them again as the text that they are.

@@ -10,10 +10,12 @@ from pydantic import Field
 from everfit.blocks.joins import joined_columns
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record, Window
+from everfit.tasks.core.spread import Spread, one_by_one
 from everfit.tasks.data.deduplication import CHANGED, CONFLICT, DUPLICATE, MatchedRows, deduplicator
 from everfit.tasks.data.key_ranges import key_ranges
 from everfit.tasks.data.quarantine import open_identities
-from everfit.tasks.data.staging import PART, Stager, Staging
+from everfit.tasks.data.stager import PartRules, Stager
+from everfit.tasks.data.staging import PART, Staging
 from everfit.tasks.sources import Chunk
 from everfit.tasks.storage.deleted_keys import read_deleted_keys
 from everfit.tasks.storage.kinds import NAMES, Kind, plain
@@ -67,6 +69,7 @@ def stage(
     aside: bool = True,
     texts: Collection[str] = (),
     joined: bool = True,
+    spread: Spread = one_by_one,
 ) -> tuple[Batch, set[str]]:
     """Stage chunks, and determine the status of their rows.
 
@@ -79,6 +82,7 @@ def stage(
         aside: Whether rows in quarantine count as duplicates.
         texts: Columns of CSV that are text, whatever they look like in a file.
         joined: Whether the rows have the columns that joins add.
+        spread: Where the chunks are brought to their kinds and staged.
 
     Returns:
         The staged batch, and the columns whose values were rewritten as text.
@@ -87,7 +91,7 @@ def stage(
     known = read_kinds(staging.workspace, spec.name) if version >= 0 else {}
     if not joined:
         known = {name: kind for name, kind in known.items() if name not in joined_columns(spec.joins)}
-    stager = Stager(
+    rules = PartRules(
         staging,
         spec.joined_columns if joined else spec.own_columns,
         known,
@@ -97,9 +101,8 @@ def stage(
         texts=texts,
         deleted=read_deleted_keys(staging.workspace, spec.name),
     )
-    for chunk in chunks:
-        stager.add(chunk)
-    stager.finish()
+    stager = Stager(rules)
+    stager.stage(chunks, spread)
     sizes = tuple(stager.sizes)
     quarantine_version = newest_version(staging.workspace.table(spec.name, "quarantine"))
     matched = match_rows(spec, staging, sizes, version, aside=aside)
@@ -145,7 +148,7 @@ def counted(batch: Batch, matched: MatchedRows) -> Batch:
 
 def _notes(stager: Stager) -> Iterator[str]:
     for name in sorted(stager.ignored):
-        if stager.known:
+        if stager.rules.known:
             yield f"new column {name!r} is ignored until columns.features names it"
         else:
             yield f"column {name!r} is empty, so it is ignored"

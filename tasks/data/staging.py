@@ -1,24 +1,17 @@
 """Keep the rows that a turn has read in files of bounded size, until they are compared and checked."""
 
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from everfit.blocks.spec import ARRIVED, ColumnRoles
+from everfit.blocks.spec import ARRIVED
 from everfit.tasks.data.deduplication import CHANGED, NEW, MatchedRows
-from everfit.tasks.sources import FAULTS, Chunk
-from everfit.tasks.sources.chunks import rows_at_once
-from everfit.tasks.storage.deleted_keys import DeletedKeys
-from everfit.tasks.storage.kinds import REWRITTEN, STORED, Kind, common_kind, infer_kind, kinds_of_spec, plain
-from everfit.tasks.storage.row_hashes import row_hashes, row_keys
+from everfit.tasks.sources import FAULTS
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN
-from everfit.tasks.storage.values import faulty, normalise
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -149,171 +142,3 @@ def slices(sizes: tuple[int, ...]) -> Iterator[slice]:
 def fresh(matched: MatchedRows) -> npt.NDArray[np.bool_]:
     """Return which rows are new or changed without a conflict; shape (rows,)."""
     return np.asarray((matched.status == NEW) | (matched.status == CHANGED))
-
-
-class Stager:
-    """Gathers chunks of a source into parts of equal types, with the identities of their rows.
-
-    Args:
-        staging: Files for the parts.
-        roles: Roles of the columns.
-        known: Kinds of the dataset's columns; empty before the first batch.
-        identity: Columns that identify rows without a key; None for all.
-        until: End of the turn's window.
-        is_classification: Whether the target has classes.
-        texts: Columns that are text, whatever their pieces look like.
-        deleted: Keys whose rows are left out, because their deletion was requested.
-    """
-
-    def __init__(
-        self,
-        staging: Staging,
-        roles: ColumnRoles,
-        known: dict[str, Kind],
-        identity: list[str] | None,
-        until: datetime,
-        *,
-        is_classification: bool,
-        texts: Collection[str] = (),
-        deleted: DeletedKeys | None = None,
-    ) -> None:
-        self.staging, self.roles, self.until = staging, roles, until
-        self.known, self.texts, self.deleted = known, texts, deleted
-        self.decided = kinds_of_spec(roles.any_spelling, roles.numbers)
-        self.identity, self.is_classification = identity, is_classification
-        self.sizes: list[int] = []
-        self.left_out = 0
-        self.origins: list[str] = []
-        self.ignored: set[str] = set()
-        self.missing: dict[str, str] = {}
-        self.kinds: dict[str, Kind] = {}
-        self.rewritten: set[str] = set()
-        self._seen: list[dict[str, Kind]] = []
-        self._kinds: list[dict[str, Kind]] = []
-        self._held: list[Chunk] = []
-
-    def add(self, chunk: Chunk) -> None:
-        """Stage a chunk."""
-        if not self.origins or self.origins[-1] != chunk.origin:
-            self.origins.append(chunk.origin)
-        own = [name for name in chunk.frame.columns if str(name).startswith("_") and name != FAULTS]
-        frame = chunk.frame.drop(columns=own) if own else chunk.frame
-        if self.known:
-            unknown = [name for name in frame.columns if name not in self._expected and name != FAULTS]
-            self.ignored.update(unknown)
-            frame = frame.drop(columns=unknown)
-            for name in self._expected:
-                if name not in frame.columns and name not in self.roles.ignore:
-                    self.missing.setdefault(name, chunk.origin)
-        self._held.append(Chunk(str(len(self.origins) - 1), frame))
-        if sum(len(held.frame) for held in self._held) >= rows_at_once(len(frame.columns)):
-            self._flush()
-
-    @property
-    def _expected(self) -> list[str]:
-        return list(dict.fromkeys([*self.known, *self.roles.named()]))
-
-    def _flush(self) -> None:
-        if not self._held:
-            return
-        frames = [held.frame for held in self._held]
-        parts = np.repeat([int(held.origin) for held in self._held], [len(frame) for frame in frames])
-        self._held = []
-        # Each piece shows its own kinds: in one frame, numbers beside texts would all be texts.
-        seen = [{name: self._kind(name, frame[name]) for name in frame.columns if name != FAULTS} for frame in frames]
-        self._seen += seen
-        names = list(dict.fromkeys(name for kinds in seen for name in kinds))
-        kinds = {name: _of_part([kinds[name] for kinds in seen if name in kinds]) for name in names}
-        brought = [normalise(frame, kinds) for frame in frames]
-        whole = pd.concat(brought, ignore_index=True) if len(brought) > 1 else brought[0]
-        self._kinds.append(kinds)
-        self.sizes.append(0)
-        self._write(len(self.sizes) - 1, whole, parts.astype(np.int32))
-
-    def _kind(self, name: str, column: pd.Series) -> Kind:
-        if name in self.known:
-            return self.known[name]
-        if name in self.decided:
-            return self.decided[name]
-        if name in self.texts:
-            return "text"
-        is_label = name == self.roles.target and self.is_classification
-        kind = infer_kind(column, is_key=name in self.roles.key, is_label=is_label)
-        # A time column without a value is one all the same: its rows have days, and go to quarantine.
-        is_time = name in {self.roles.event_time, self.roles.label_time}
-        return "time" if is_time and kind == "empty" else kind
-
-    def finish(self) -> dict[str, Kind]:
-        """Stage the remaining rows, and give all parts types that fit every one of them.
-
-        Returns:
-            Kinds of the columns.
-        """
-        self._flush()
-        names = list(dict.fromkeys(name for kinds in self._kinds for name in kinds))
-        seen = {name: [kinds[name] for kinds in self._seen if name in kinds] for name in names}
-        final = {name: common_kind(kinds) for name, kinds in seen.items()}
-        self.rewritten = {name for name, kind in final.items() if kind == "text" and REWRITTEN.intersection(seen[name])}
-        if not self.known:  # an empty column doesn't show its type yet
-            empty = {name for name, kind in final.items() if kind == "empty" and name not in self.roles.named()}
-            self.ignored |= empty
-            final = {name: kind for name, kind in final.items() if name not in empty}
-        final |= {name: kind for name, kind in self.known.items() if name not in final}
-        held = {name: STORED[plain(kind)] for name, kind in final.items()}
-        for number, kinds in enumerate(self._kinds):
-            if {name: STORED[plain(kind)] for name, kind in kinds.items()} != held:
-                table = self.staging.read_part(number)
-                frame = table.drop_columns([name for name in OWN if name in table.column_names and name != FAULTS])
-                self._write(number, normalise(frame.to_pandas(), final), table[PART].to_numpy())
-        self.kinds = final
-        return final
-
-    def _write(self, number: int, frame: pd.DataFrame, parts: npt.NDArray[np.int32]) -> None:
-        import pyarrow as pa
-
-        values = frame.drop(columns=FAULTS)
-        keys = row_keys(values if self.roles.key else _only(values, self.identity), self.roles.key)
-        if self.deleted is not None and (gone := self.deleted.among_rows(values, keys)).any():
-            self.left_out += int(gone.sum())
-            frame, values = (each[~gone].reset_index(drop=True) for each in (frame, values))
-            keys, parts = keys[~gone], parts[~gone]
-        self.sizes[number] = len(frame)
-        contents = row_hashes(values, list(values.columns))
-        if (blank := faulty(frame) & values.isna().all(axis=1).to_numpy()).any():
-            # Only their reasons tell lines apart that could not be read.
-            keys[blank] = contents[blank] = row_hashes(frame[blank].rename(columns={FAULTS: "reason"}), ["reason"])
-        own: dict[str, Any] = {
-            KEY: keys,
-            CONTENT: contents,
-            DAY: pa.array(self._days(values), pa.int32()).cast(pa.date32()),
-            TURN: pa.DictionaryArray.from_arrays(np.zeros(len(frame), dtype=np.int32), [self.staging.turn_id]),
-            ORIGIN: pa.DictionaryArray.from_arrays(parts, pa.array(self.origins)),
-            PART: parts,
-        }
-        if self.roles.event_time is None:
-            # Use the last moment before the window's end, so that the row is inside the window.
-            moment = pd.Timestamp(self.until) - timedelta(microseconds=1)
-            own[ARRIVED] = pa.array([moment.to_pydatetime()] * len(frame), pa.timestamp("us", tz="UTC"))
-        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-        for name, column in own.items():
-            table = table.append_column(name, pa.chunked_array([column]))
-        self.staging.write_part(number, table)
-
-    def _days(self, frame: pd.DataFrame) -> npt.NDArray[np.int32]:
-        """Return each row's day in days since 1970; without an event time it is the day of the window's end."""
-        today = np.datetime64(self.until.date(), "D").astype(np.int32)
-        if self.roles.event_time is None:
-            return np.full(len(frame), today, dtype=np.int32)
-        times = frame[self.roles.event_time].dt.tz_convert(None).to_numpy()
-        days = times.astype("datetime64[D]").astype(np.int64)
-        return np.where(np.isnat(times), today, days).astype(np.int32)
-
-
-def _of_part(kinds: list[Kind]) -> Kind:
-    """Return the kind of a part; texts of numbers stay texts until all pieces are known."""
-    kind = common_kind(kinds)
-    return kind if kind != "text" or "text" in kinds or {*kinds} - {"digits", "numeral", "empty"} else kinds[0]
-
-
-def _only(frame: pd.DataFrame, columns: list[str] | None) -> pd.DataFrame:
-    return frame if columns is None else frame[[name for name in columns if name in frame.columns]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from pydantic import Field
 from everfit.blocks.expectations import Expectation
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record
+from everfit.tasks.core.spread import Spread, one_by_one
 from everfit.tasks.data.applicable import applicable_expectations, refusing_expectations
 from everfit.tasks.data.deduplication import CONFLICT
 from everfit.tasks.data.expectation_results import ExpectationResult, describe_expectation
@@ -84,7 +86,14 @@ class _Bad:
     blamed: dict[int, list[tuple[npt.NDArray[np.int64], int]]]
 
 
-def validate(spec: ModelSpec, batch: Batch, workspace: Workspace, *, quality_is_lost: bool = False) -> Validation:
+def validate(
+    spec: ModelSpec,
+    batch: Batch,
+    workspace: Workspace,
+    *,
+    quality_is_lost: bool = False,
+    spread: Spread = one_by_one,
+) -> Validation:
     """Check the staged rows.
 
     Rows that fail a strict expectation are bad and go to quarantine. The batch fails if an expectation fails without
@@ -96,6 +105,7 @@ def validate(spec: ModelSpec, batch: Batch, workspace: Workspace, *, quality_is_
         workspace: Workspace of the batch.
         quality_is_lost: Whether a measured loss of quality calls for the turn. Tolerant expectations that everfit
             inferred and nobody accepted don't refuse the batch then.
+        spread: Where the parts of the batch are checked.
 
     Returns:
         The result, the same when a turn is run again.
@@ -113,7 +123,8 @@ def validate(spec: ModelSpec, batch: Batch, workspace: Workspace, *, quality_is_
     suite = kept if kept is not None else infer_suite(_sample(staging, batch), spec)
     workspace.write(staging.path("suite.yaml"), write_suite(suite))
     rhythm = tuple(check_rhythm(spec, batch, staging))
-    validation = _validated(spec, batch, staging, suite, rhythm).model_copy(update={"suite_inferred": kept is None})
+    checked = partial(_validated, spec, batch, staging, rhythm=rhythm, spread=spread)
+    validation = checked(suite).model_copy(update={"suite_inferred": kept is None})
     if kept is None or (quality_is_lost and suite_yields(spec, workspace)):
         refusing = refusing_expectations(suite, spec, batch, validation.outcomes)
         refusing = [expectation for expectation in refusing if kept is None or is_tolerant(expectation)]
@@ -122,7 +133,7 @@ def validate(spec: ModelSpec, batch: Batch, workspace: Workspace, *, quality_is_
             workspace.write(staging.path("suite.yaml"), write_suite(holding))
             yielded = () if kept is None else tuple(map(describe_expectation, refusing))
             changes = {"suite_inferred": kept is None, "yielded": yielded}
-            validation = _validated(spec, batch, staging, holding, rhythm).model_copy(update=changes)
+            validation = checked(holding).model_copy(update=changes)
     workspace.write(record, validation.canonical_json().encode())
     return validation
 
@@ -132,27 +143,59 @@ def _validated(
     batch: Batch,
     staging: Staging,
     suite: tuple[Expectation, ...],
+    *,
     rhythm: tuple[ExpectationResult, ...],
+    spread: Spread,
 ) -> Validation:
     matched = staging.read_matched()
-    checker, candidates = Checker(applicable_expectations(suite, spec, batch), len(batch.sizes)), fresh(matched)
+    applicable, pieces = applicable_expectations(suite, spec, batch), len(batch.sizes)
+    checker, candidates = Checker(applicable, pieces), fresh(matched)
     bad, faulty = _Bad(matched.status == CONFLICT, {}), 0
-    for number, span in enumerate(slices(batch.sizes)):
-        if not candidates[span].any():
-            continue
-        frame, positions = _rows(staging, number, candidates[span], _there(staging, number, checker.columns_by_row()))
-        frame, positions, with_faults = _without_faults(frame, positions)
-        faulty += len(with_faults)
-        bad.rows[span][with_faults] = True
-        candidates[span][with_faults] = False
-        for position, rows in checker.check(frame):
-            bad.rows[span][positions[rows]] = True
-            bad.blamed.setdefault(number, []).append((positions[rows], position))
+    spans = list(slices(batch.sizes))
+    parts = ((number, candidates[span]) for number, span in enumerate(spans) if candidates[span].any())
+    for part in spread(_check_part, (staging, applicable, pieces), parts):
+        span = spans[part.number]
+        faulty += len(part.with_faults)
+        bad.rows[span][part.with_faults] = True
+        candidates[span][part.with_faults] = False
+        for rows, position in part.blamed:
+            bad.rows[span][rows] = True
+            bad.blamed.setdefault(part.number, []).append((rows, position))
+        checker.merge(part.checker)
     _check_whole(checker, batch, staging, candidates, bad)
     for number, span in enumerate(slices(batch.sizes)):
         staging.workspace.write(staging.path(f"{number:05d}.bad.parquet"), to_parquet(_blamed(bad, number, span)))
     own = (*_own_outcomes(batch, faulty, has_key=bool(spec.columns.key)), *rhythm)
     return _result_of(spec, batch, int(bad.rows.sum()), own, tuple(checker.outcomes()))
+
+
+@dataclass(frozen=True)
+class _CheckedPart:
+    """What the checks of single rows have found in a part.
+
+    Attributes:
+        number: Its number.
+        with_faults: Positions of rows with a value that can't be read.
+        blamed: Positions of bad rows, with the number of the expectation that they fail.
+        checker: The counts.
+    """
+
+    number: int
+    with_faults: npt.NDArray[np.int64]
+    blamed: list[tuple[npt.NDArray[np.int64], int]]
+    checker: Checker
+
+
+def _check_part(
+    suite: tuple[Staging, Sequence[Expectation], int], part: tuple[int, npt.NDArray[np.bool_]]
+) -> _CheckedPart:
+    """Check the selected rows of a part, each by itself."""
+    (staging, expectations, pieces), (number, wanted) = suite, part
+    checker = Checker(expectations, pieces)
+    frame, positions = _rows(staging, number, wanted, _there(staging, number, checker.columns_by_row()))
+    frame, positions, with_faults = _without_faults(frame, positions)
+    blamed = [(positions[rows], position) for position, rows in checker.check(frame)]
+    return _CheckedPart(number, with_faults, blamed, checker)
 
 
 def _own_outcomes(batch: Batch, faulty: int, *, has_key: bool) -> Iterator[ExpectationResult]:

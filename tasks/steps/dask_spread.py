@@ -4,12 +4,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import dask
+from distributed import CancelledError, KilledWorker
+from distributed.comm.core import CommClosedError
+
 from everfit.blocks.errors import EverfitError
 from everfit.tasks.core.spread import Item, Result, Shared
 
 if TYPE_CHECKING:
     from distributed import Client
 
+_LARGE = {"distributed.admin.large-graph-warning-threshold": "4GB"}
+"""A part of a table goes to a worker with its task by intent, so that the scheduler can send it again."""
 _AHEAD = 2
 """Items a worker thread has at a time: one that it works on, and the next one."""
 
@@ -32,14 +38,14 @@ class DaskSpread:
         Raises:
             EverfitError: The scheduler or its workers are gone. Errors of the function are raised as they are.
         """
-        from distributed import Future
-
         # A task and no scattered data: the scheduler can make it again on another worker.
         held = self._client.submit(_same, shared, pure=False)
-        waiting: deque[Future[Any]] = deque()
+        waiting: deque[Any] = deque()
         for item in items:
-            waiting.append(self._client.submit(function, held, item, pure=False))
-            if len(waiting) >= _AHEAD * max(1, sum(self._client.nthreads().values())):
+            with dask.config.set(_LARGE):
+                waiting.append(self._client.submit(function, held, item, pure=False))
+            threads = sum(self._client.nthreads().values())  # type: ignore[no-untyped-call]
+            if len(waiting) >= _AHEAD * max(1, threads):
                 yield _result_of(waiting.popleft())
         while waiting:
             yield _result_of(waiting.popleft())
@@ -50,12 +56,9 @@ def _same(shared: Shared) -> Shared:
 
 
 def _result_of(future: Any) -> Any:
-    from distributed import CancelledError, KilledWorker
-    from distributed.comm import CommClosedError
-
     try:
         return future.result()
-    except (CancelledError, KilledWorker, CommClosedError, TimeoutError) as error:
+    except (CancelledError, KilledWorker, CommClosedError) as error:
         raise EverfitError(
             f"the Dask scheduler or its workers are gone: {error}; nothing is lost or half done, so run the same "
             f"command again once they are back, or without EVERFIT_TASK_RUNNER"

@@ -22,6 +22,7 @@ from everfit.tasks.steps import validation_results
 from everfit.tasks.steps.incumbent import incumbent_version, why_broken
 from everfit.tasks.steps.open_turn import OpenTurn
 from everfit.tasks.steps.step import step, step_logger
+from everfit.tasks.steps.task_runners import workers
 from everfit.tasks.turns import turn_record
 from everfit.tasks.turns.package import read_package
 from everfit.tasks.turns.turn_record import TurnRecord
@@ -48,7 +49,8 @@ def ingest(turn: OpenTurn) -> Batch:
         >>> batch.read == batch.new + batch.changed + batch.duplicates
         True
     """
-    batch = ingest_room.ingest(turn.context.spec, turn.until, turn.id, turn.context.workspace)
+    with workers() as spread:
+        batch = ingest_room.ingest(turn.context.spec, turn.until, turn.id, turn.context.workspace, spread=spread)
     logger.info(
         "%s rows read, %s new, %s changed, %s known already",
         *(f"{count:,}" for count in (batch.read, batch.new, batch.changed, batch.duplicates)),
@@ -114,7 +116,10 @@ def validate(turn: OpenTurn, batch: Batch) -> Validation:
         (True, 0)
     """
     is_lost = is_called_by_measured_loss(turn.context.ledger, turn.entry.trigger)
-    validation = validate_room.validate(turn.context.spec, batch, turn.context.workspace, quality_is_lost=is_lost)
+    with workers() as spread:
+        validation = validate_room.validate(
+            turn.context.spec, batch, turn.context.workspace, quality_is_lost=is_lost, spread=spread
+        )
     logger.info(
         "%s of %s expectations hold, %s bad rows",
         sum(outcome.passed for outcome in validation.outcomes),

@@ -1,17 +1,18 @@
 """Where a flow's tasks run: in threads of its own process, or on the workers of a Dask scheduler."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from everfit.blocks.errors import EverfitError
 from everfit.tasks.core.cores import usable_cores
-from everfit.tasks.core.spread import Spread, one_by_one
-from everfit.tasks.steps.dask_spread import DaskSpread
+from everfit.tasks.core.spread import Item, Result, Shared, Spread, one_by_one
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -55,12 +56,14 @@ def executor(jobs: int) -> Iterator[Executor]:
             yield threads
         return
     with _client(jobs) as client:
-        yield client.get_executor(pure=False)
+        yield client.get_executor(pure=False)  # type: ignore[no-untyped-call]
 
 
 @contextmanager
 def workers() -> Iterator[Spread]:
     """Yield how the environment spreads the parts of one step: here one by one, or over the workers of a scheduler.
+
+    A single part is worked on here in any case.
 
     Raises:
         EverfitError: there is no such runner, it isn't installed, or its scheduler doesn't answer.
@@ -68,11 +71,24 @@ def workers() -> Iterator[Spread]:
     if _chosen() == "threads":
         yield one_by_one
         return
-    import dask
+    with ExitStack() as opened:
 
-    # A part of a table goes to a worker with its task, by intent.
-    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"}), _client(usable_cores()) as client:
-        yield DaskSpread(client)
+        @cache
+        def on_workers() -> Spread:
+            client = opened.enter_context(_client(usable_cores()))
+            from everfit.tasks.steps.dask_spread import DaskSpread
+
+            return DaskSpread(client)
+
+        def spread(
+            function: Callable[[Shared, Item], Result], shared: Shared, items: Iterable[Item]
+        ) -> Iterator[Result]:
+            rest = iter(items)
+            first = list(islice(rest, 2))
+            chosen: Spread = one_by_one if len(first) < 2 else on_workers()
+            return chosen(function, shared, chain(first, rest))
+
+        yield spread
 
 
 @contextmanager

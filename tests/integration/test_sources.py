@@ -17,8 +17,8 @@ from support.turns import Loop, sales
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import Source
 from everfit.tasks.core.records import Window
-from everfit.tasks.data.staging import Stager
-from everfit.tasks.sources import Chunk, read_source
+from everfit.tasks.data import stager
+from everfit.tasks.sources import read_source
 from everfit.tasks.storage.tables import Table
 
 # --- SQL --------------------------------------------------------------------------------------------------------------
@@ -110,18 +110,20 @@ def test_a_server_that_is_restarted_in_mid_read_takes_nothing_and_then_everythin
         engine.dispose()
         source = {"kind": "sql", "url": url, "table": "sales", "chunk_rows": 10}
         loop = Loop(tmp_path, source=source, columns={"key": ["id"], "event_time": "at", "target": "y"})
-        staged = Stager.add
+        staged = stager._stage_part
 
-        def restarted(stager: Stager, piece: Chunk) -> None:
-            staged(stager, piece)
+        def restarted(rules: stager.PartRules, part: Any) -> Any:
+            done = staged(rules, part)
             if not stopped:
                 stopped.append(True)
                 server.stop()
                 server.start()
+            return done
 
         stopped: list[bool] = []
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Stager, "add", restarted)
+            patch.setattr(stager, "_stage_part", restarted)
+            patch.setattr(stager, "rows_at_once", lambda columns: 10)
             with pytest.raises(SourceError, match=r"table 'sales' can't be read: .*; no rows were ingested"):
                 loop.turn(datetime(2024, 3, 1, tzinfo=UTC))
         assert (loop.count("dataset"), loop.count("quarantine")) == (0, 0)

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from everfit.blocks.spec import ModelSpec
+from everfit.tasks.core.spread import Spread, one_by_one
 from everfit.tasks.data.commit import commit_batch
 from everfit.tasks.data.ingest import ingest
 from everfit.tasks.data.staged_batch import Batch
@@ -41,13 +42,18 @@ class Loop:
         frame.to_parquet(path, index=False) if path.suffix == ".parquet" else frame.to_csv(path, index=False)
 
     def turn(
-        self, until: datetime, turn_id: str | None = None, *, quality_is_lost: bool = False
+        self,
+        until: datetime,
+        turn_id: str | None = None,
+        *,
+        quality_is_lost: bool = False,
+        spread: Spread = one_by_one,
     ) -> tuple[Batch, Validation]:
         """Read, check and take in; rows in are rows accepted, quarantined and known, always."""
         turn_id = turn_id or f"turn-{until:%Y%m%d%H}"
         before, aside = self.count("dataset"), self.count("quarantine")
-        batch = ingest(self.spec, until, turn_id, self.workspace)
-        validation = validate(self.spec, batch, self.workspace, quality_is_lost=quality_is_lost)
+        batch = ingest(self.spec, until, turn_id, self.workspace, spread=spread)
+        validation = validate(self.spec, batch, self.workspace, quality_is_lost=quality_is_lost, spread=spread)
         commit_batch(self.spec, batch, validation, self.workspace)
         assert batch.read == batch.new + batch.changed + batch.duplicates
         assert batch.read == validation.accepted + validation.quarantined + batch.duplicates

@@ -135,7 +135,7 @@ def test_what_needs_whole_columns_is_asked_of_all_parts_and_blames_the_right_row
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("everfit.tasks.sources.files.in_chunks", small_tables)
-    monkeypatch.setattr("everfit.tasks.data.staging.rows_at_once", lambda columns: 100)
+    monkeypatch.setattr("everfit.tasks.data.stager.rows_at_once", lambda columns: 100)
     suite = [
         {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "code"}},
         {"type": "expect_column_values_to_be_between", "kwargs": {"column": "price", "max_value": 100}},

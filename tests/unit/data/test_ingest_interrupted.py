@@ -38,7 +38,7 @@ def test_killed_between_any_two_writes_and_run_again_all_is_as_if_undisturbed(
     more.loc[7, "price"] = "dear"
     loop.write("a.csv", pd.concat([rows, more]))
     monkeypatch.setattr("everfit.tasks.sources.files.in_chunks", small_tables)
-    monkeypatch.setattr("everfit.tasks.data.staging.rows_at_once", lambda columns: 100)
+    monkeypatch.setattr("everfit.tasks.data.stager.rows_at_once", lambda columns: 100)
     name, _, number = step.partition(" ")
     left = [int(number or 1)]
 

@@ -1,4 +1,4 @@
-"""Rows are scored on the workers of a Dask scheduler, with the same log as in one process."""
+"""Parts of a table are staged, checked and scored on the workers of a Dask scheduler, as in one process."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,10 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from support.dying_model import DiesOnce
+from support.turns import Loop, sales, small_tables
 from support.ways_in import LATER, table_of
 
 from everfit.blocks.errors import EverfitError
 from everfit.tasks.core.records import Window
+from everfit.tasks.core.spread import one_by_one
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.scoring.batch_scoring import ScoringBatch, score_window
 from everfit.tasks.scoring.scorer import Scorer
@@ -82,12 +84,47 @@ def test_chunks_are_read_as_they_are_needed(scheduler: str, tmp_path: Path, monk
     assert written == ROWS // AT_ONCE
 
 
+def test_a_batch_that_workers_stage_and_check_is_that_of_one_process(
+    scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Columns that show their kind in a later part only, faults, duplicates, and a check of a whole column."""
+    monkeypatch.setenv(RUNNER, "dask")
+    monkeypatch.setenv(ADDRESS, scheduler)
+    monkeypatch.setattr("everfit.tasks.sources.files.in_chunks", small_tables)
+    monkeypatch.setattr("everfit.tasks.data.stager.rows_at_once", lambda columns: 100)
+    suite = [
+        {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "code"}},
+        {"type": "expect_column_values_to_be_between", "kwargs": {"column": "price", "max_value": 100}},
+        {
+            "type": "expect_column_values_to_be_in_set",
+            "kwargs": {"column": "shop", "value_set": ["north"], "mostly": 0.4},
+        },
+    ]
+    rows = sales(750).assign(code=range(750), zip=[f"{number:05d}" if number > 600 else "" for number in range(750)])
+    rows["price"] = rows["price"].astype(object)
+    rows.loc[[0, 310], "price"], rows.loc[305, "price"], rows.loc[330, "code"] = 1_000.0, "dear", 12
+    found = []
+    with workers() as spread:
+        for name, chosen in (("spread", spread), ("here", one_by_one)):
+            loop = Loop(tmp_path / name, expectations={"suite": suite})
+            loop.folder.mkdir()
+            loop.write("a.csv", pd.concat([rows, rows.tail(20)]))
+            batch, validation = loop.turn(LATER, spread=chosen)
+            found.append((batch, validation, loop.dataset(), loop.quarantine().drop(columns="_source")))
+
+    assert len(found[0][0].sizes) == 8
+    assert (found[0][1].quarantined, found[0][0].duplicates) == (5, 20)
+    assert found[0][:2] == found[1][:2]
+    pd.testing.assert_frame_equal(found[0][2], found[1][2])
+    pd.testing.assert_frame_equal(*(each[3].sort_values("_row", ignore_index=True) for each in found))
+
+
 def test_a_scheduler_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(RUNNER, "dask")
     monkeypatch.setenv(ADDRESS, "tcp://127.0.0.1:1")
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "1s"}),
         pytest.raises(EverfitError, match=r"scheduler tcp://127\.0\.0\.1:1 does not answer"),
-        workers(),
+        workers() as spread,
     ):
-        pass
+        list(spread(pow, 2, [1, 2]))
