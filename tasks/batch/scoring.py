@@ -11,7 +11,7 @@ from everfit.blocks.errors import DataError, ModelError
 from everfit.tasks.batch import scored_spans
 from everfit.tasks.batch.source_rows import read_rows
 from everfit.tasks.core.records import ModelVersion, Record, Window
-from everfit.tasks.core.spread import Spread, one_by_one
+from everfit.tasks.core.spread import Spread, in_turn
 from everfit.tasks.data.transform import Function
 from everfit.tasks.registry import bounds_tag, model_registry
 from everfit.tasks.scoring.batch_scoring import ScoringBatch, score_window
@@ -75,7 +75,7 @@ def score_batch(
     again: bool = False,
     shadow: bool = False,
     function: Function | None = None,
-    spread: Spread = one_by_one,
+    spread: Spread = in_turn,
 ) -> ScoringResult:
     """Predict on a window of the source with the champion, and with the challenger if it is in shadow.
 
@@ -117,7 +117,7 @@ def score_chunks(
     chunks: Iterator[pd.DataFrame],
     batch: ScoringBatch,
     *,
-    spread: Spread = one_by_one,
+    spread: Spread = in_turn,
 ) -> tuple[int, RowsSetAside]:
     """Predict on rows with a registered version, and log the predictions, while no other run scores the same model.
 

@@ -9,7 +9,7 @@ Result = TypeVar("Result")
 
 
 class Spread(Protocol):
-    """How a function is applied to items. What all calls share is sent to each worker once."""
+    """How a function is applied to items. Each worker gets the argument that all calls share once."""
 
     def __call__(
         self, function: Callable[[Shared, Item], Result], shared: Shared, items: Iterable[Item]
@@ -24,11 +24,11 @@ class Spread(Protocol):
         ...
 
 
-def one_by_one(function: Callable[[Shared, Item], Result], shared: Shared, items: Iterable[Item]) -> Iterator[Result]:
+def in_turn(function: Callable[[Shared, Item], Result], shared: Shared, items: Iterable[Item]) -> Iterator[Result]:
     """Apply a function to items in this process, each when its result is wanted.
 
     Example:
-        >>> list(one_by_one(pow, 2, [1, 2, 3]))
+        >>> list(in_turn(pow, 2, [1, 2, 3]))
         [2, 4, 8]
     """
     for item in items:

@@ -12,7 +12,7 @@ from everfit.blocks.errors import DataError, SpecError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
-from everfit.tasks.core.spread import Spread, one_by_one
+from everfit.tasks.core.spread import Spread, in_turn
 from everfit.tasks.data.joined_batch import join_batch
 from everfit.tasks.data.manual_labels import with_manual_labels
 from everfit.tasks.data.staged_batch import Batch, newest_version, stage
@@ -24,9 +24,7 @@ from everfit.tasks.storage.tables import Table
 from everfit.tasks.storage.workspace import Workspace
 
 
-def ingest(
-    spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace, *, spread: Spread = one_by_one
-) -> Batch:
+def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace, *, spread: Spread = in_turn) -> Batch:
     """Stage the rows of the source that the dataset doesn't have yet.
 
     Args:

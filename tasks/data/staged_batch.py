@@ -10,7 +10,7 @@ from pydantic import Field
 from everfit.blocks.joins import joined_columns
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record, Window
-from everfit.tasks.core.spread import Spread, one_by_one
+from everfit.tasks.core.spread import Spread, in_turn
 from everfit.tasks.data.deduplication import CHANGED, CONFLICT, DUPLICATE, MatchedRows, deduplicator
 from everfit.tasks.data.key_ranges import key_ranges
 from everfit.tasks.data.quarantine import open_identities
@@ -69,7 +69,7 @@ def stage(
     aside: bool = True,
     texts: Collection[str] = (),
     joined: bool = True,
-    spread: Spread = one_by_one,
+    spread: Spread = in_turn,
 ) -> tuple[Batch, set[str]]:
     """Stage chunks, and determine the status of their rows.
 

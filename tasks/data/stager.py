@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from everfit.blocks.spec import ARRIVED, ColumnRoles
-from everfit.tasks.core.spread import Spread, one_by_one
+from everfit.tasks.core.spread import Spread, in_turn
 from everfit.tasks.data.staging import ORIGIN, OWN, PART, Staging
 from everfit.tasks.sources import FAULTS, Chunk
 from everfit.tasks.sources.chunks import rows_at_once
@@ -151,7 +151,7 @@ class Stager:
         self._seen: list[dict[str, Kind]] = []
         self._kinds: list[dict[str, Kind]] = []
 
-    def stage(self, chunks: Iterable[Chunk], spread: Spread = one_by_one) -> None:
+    def stage(self, chunks: Iterable[Chunk], spread: Spread = in_turn) -> None:
         """Stage chunks, and give all parts types that fit every one of them.
 
         Args:

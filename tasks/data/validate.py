@@ -13,7 +13,7 @@ from pydantic import Field
 from everfit.blocks.expectations import Expectation
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record
-from everfit.tasks.core.spread import Spread, one_by_one
+from everfit.tasks.core.spread import Spread, in_turn
 from everfit.tasks.data.applicable import applicable_expectations, refusing_expectations
 from everfit.tasks.data.deduplication import CONFLICT
 from everfit.tasks.data.expectation_results import ExpectationResult, describe_expectation
@@ -92,7 +92,7 @@ def validate(
     workspace: Workspace,
     *,
     quality_is_lost: bool = False,
-    spread: Spread = one_by_one,
+    spread: Spread = in_turn,
 ) -> Validation:
     """Check the staged rows.
 
@@ -171,7 +171,7 @@ def _validated(
 
 @dataclass(frozen=True)
 class _CheckedPart:
-    """What the checks of single rows have found in a part.
+    """The findings of the checks of single rows in a part.
 
     Attributes:
         number: Its number.

@@ -9,7 +9,7 @@ import numpy as np
 
 from everfit.blocks.errors import DataError
 from everfit.tasks.core.records import Window
-from everfit.tasks.core.spread import Spread, one_by_one
+from everfit.tasks.core.spread import Spread, in_turn
 from everfit.tasks.predictions import prediction_ids, prediction_log
 from everfit.tasks.scoring.certainty import CertaintyRules
 from everfit.tasks.scoring.outliers import detector_columns
@@ -55,7 +55,7 @@ def score_window(
     table: Table,
     batch: ScoringBatch,
     *,
-    spread: Spread = one_by_one,
+    spread: Spread = in_turn,
     confirm: Callable[[], object] = lambda: None,
 ) -> tuple[int, RowsSetAside]:
     """Score a window into the prediction log chunk by chunk, and skip rows that the log has already.

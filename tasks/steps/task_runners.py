@@ -12,7 +12,7 @@ from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from everfit.blocks.errors import EverfitError
 from everfit.tasks.core.cores import usable_cores
-from everfit.tasks.core.spread import Item, Result, Shared, Spread, one_by_one
+from everfit.tasks.core.spread import Item, Result, Shared, Spread, in_turn
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -69,7 +69,7 @@ def workers() -> Iterator[Spread]:
         EverfitError: there is no such runner, it isn't installed, or its scheduler doesn't answer.
     """
     if _chosen() == "threads":
-        yield one_by_one
+        yield in_turn
         return
     with ExitStack() as opened:
 
@@ -85,7 +85,7 @@ def workers() -> Iterator[Spread]:
         ) -> Iterator[Result]:
             rest = iter(items)
             first = list(islice(rest, 2))
-            chosen: Spread = one_by_one if len(first) < 2 else on_workers()
+            chosen: Spread = in_turn if len(first) < 2 else on_workers()
             return chosen(function, shared, chain(first, rest))
 
         yield spread

@@ -11,7 +11,7 @@ from support.ways_in import LATER, table_of
 
 from everfit.blocks.errors import EverfitError
 from everfit.tasks.core.records import Window
-from everfit.tasks.core.spread import one_by_one
+from everfit.tasks.core.spread import in_turn
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.scoring.batch_scoring import ScoringBatch, score_window
 from everfit.tasks.scoring.scorer import Scorer
@@ -105,7 +105,7 @@ def test_a_batch_that_workers_stage_and_check_is_that_of_one_process(
     rows.loc[[0, 310], "price"], rows.loc[305, "price"], rows.loc[330, "code"] = 1_000.0, "dear", 12
     found = []
     with workers() as spread:
-        for name, chosen in (("spread", spread), ("here", one_by_one)):
+        for name, chosen in (("spread", spread), ("here", in_turn)):
             loop = Loop(tmp_path / name, expectations={"suite": suite})
             loop.folder.mkdir()
             loop.write("a.csv", pd.concat([rows, rows.tail(20)]))

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.core.spread import Spread, one_by_one
+from everfit.tasks.core.spread import Spread, in_turn
 from everfit.tasks.data.commit import commit_batch
 from everfit.tasks.data.ingest import ingest
 from everfit.tasks.data.staged_batch import Batch
@@ -47,7 +47,7 @@ class Loop:
         turn_id: str | None = None,
         *,
         quality_is_lost: bool = False,
-        spread: Spread = one_by_one,
+        spread: Spread = in_turn,
     ) -> tuple[Batch, Validation]:
         """Read, check and take in; rows in are rows accepted, quarantined and known, always."""
         turn_id = turn_id or f"turn-{until:%Y%m%d%H}"

@@ -54,13 +54,13 @@ def test_looks_one_by_one_give_the_page_of_all_at_once(ledger: Ledger, workspace
         found = measured(0.74 if day != 20 else 0.6, fairness=parity(0.01 * day))
         life.look(SPRING + day * DAY, found, columns={"temp": 0.1 * day})
         write_model(ledger, workspace, "flights")
-    one_by_one = data(workspace)
+    in_turn = data(workspace)
 
     write_model(ledger, workspace, "flights", afresh=True)
 
     at_once = data(workspace)
     for key in ("series", "looks", "turns", "marks", "reigns", "cursor"):
-        assert one_by_one[key] == at_once[key], key
+        assert in_turn[key] == at_once[key], key
     series = Series.load(at_once["series"])
     assert len(series) == 29
     assert series.columns["value"][19] == 0.6

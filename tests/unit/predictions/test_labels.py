@@ -197,5 +197,5 @@ def test_requests_of_one_commit_are_counted_as_if_each_had_come_alone(table: Tab
     assert counts == [label_recording.record_labels(alone, one) for one in requests]
     assert table.version() == version + 1
     columns = ["_key", "_label_time", "_label", "_revision"]
-    together, one_by_one = (one.read()[columns].sort_values(columns, ignore_index=True) for one in (table, alone))
-    pd.testing.assert_frame_equal(together, one_by_one)
+    together, in_turn = (one.read()[columns].sort_values(columns, ignore_index=True) for one in (table, alone))
+    pd.testing.assert_frame_equal(together, in_turn)
