@@ -7,6 +7,7 @@ import pandas as pd
 from pydantic import Field
 
 from everfit.blocks.spec import ModelSpec
+from everfit.tasks.batch.begun_collections import BegunCollection, begun_since
 from everfit.tasks.batch.label_classes import (
     FEWEST_LABELS,
     GivenLabels,
@@ -45,7 +46,7 @@ class CollectedLabels(Record):
 
 
 def label_window(context: Context, until: datetime, needed: Window | None = None) -> Window:
-    """Return the event times whose labels may have become known since the last collection.
+    """Return the event times whose labels may have become known since the last collection that ended.
 
     It reaches back by the label's maturity and the source's look-back, and now and then further, for labels that take
     longer than the maturity.
@@ -67,13 +68,15 @@ def label_window(context: Context, until: datetime, needed: Window | None = None
     newest = [time for time in newest if not pd.isna(time)]
     needed_since = None if needed is None else needed.since
     if not newest:
-        return Window(since=needed_since, until=until)
+        since = None if needed_since is None else begun_since(context.workspace, context.spec.name, needed_since)
+        return Window(since=since, until=until)
     since = max(newest) - context.spec.maturity - context.spec.source.lookback
     if has_later and needed_since is not None:
         since = min(since, needed_since)
     if is_deep(context.spec, max(newest), until):
         since = min(since, until - followed(context.spec))
-    return Window(since=min(since, until - timedelta(microseconds=1)), until=until)
+    since = min(since, until - timedelta(microseconds=1))
+    return Window(since=begun_since(context.workspace, context.spec.name, since), until=until)
 
 
 def collect_labels(context: Context, window: Window) -> CollectedLabels:
@@ -116,6 +119,7 @@ def record_source_labels(context: Context, window: Window) -> tuple[RecordedLabe
     recorded, aside, found = RecordedLabels(), RowsSetAside(), GivenLabels()
     classes: dict[str, float] | None = None
     held: list[pd.DataFrame] = []
+    collection = BegunCollection(context.workspace, spec.name, window)
     kinds, deleted = label_kinds(spec, context.workspace), read_deleted_keys(context.workspace, spec.name)
     # Without a key, a label finds its prediction by the features, and a joined source may have some of them.
     for rows in read_rows(context, window, joins=bool(spec.columns.identity)):
@@ -134,13 +138,14 @@ def record_source_labels(context: Context, window: Window) -> tuple[RecordedLabe
         aside = aside.with_rows(frame[named[target].notna()], spec.columns.key)
         good = ~faulty(frame)
         held.append(_known_labels(frame[good & is_new], spec, window.until))
-        recorded += label_recording.record_labels(
-            table, _known_labels(frame[good & ~is_new], spec, window.until), deleted
-        )
+        if len(known := _known_labels(frame[good & ~is_new], spec, window.until)):
+            collection.begin()
+        recorded += label_recording.record_labels(table, known, deleted)
     if found.total >= FEWEST_LABELS:
         refuse_other_spelling(found, classes or {}, spec.name)
     for new in held:
         recorded += label_recording.record_labels(table, new, deleted)
+    collection.end()
     return recorded, aside
 
 

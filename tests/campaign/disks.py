@@ -21,7 +21,7 @@ import yaml
 
 from campaign.commands import run_command
 from campaign.failing_disk import KILL, KINDS, FailingDisk
-from campaign.left_behind import Left, left_behind
+from campaign.left_behind import Left, check_listed, left_behind
 from campaign.tally import Tally
 from campaign.words import last_words, wrong_words
 
@@ -38,11 +38,13 @@ class Command:
         words: The command, without `everfit`. `TURN` is the turn that waits for a person.
         base: The workspace that it begins with.
         removes: Whether it may delete rows.
+        verified: Whether a model with its spec is there after it, which `everfit verify` must find as recorded.
     """
 
     words: tuple[str, ...]
     base: str = "champion"
     removes: bool = False
+    verified: bool = True
 
 
 COMMANDS = {
@@ -51,6 +53,8 @@ COMMANDS = {
     "approve": Command(("approve", _MODEL, "TURN", *_BY), "waiting"),
     "decline": Command(("decline", _MODEL, "TURN", *_BY), "waiting"),
     "rollback": Command(("rollback", _MODEL, "--reason", "test"), "two"),
+    "trial": Command(("trial", _MODEL, "--until", "2024-04-05"), "on trial"),
+    "stop a trial": Command(("trial", _MODEL, "--stop", *_BY), "on trial"),
     "reconcile": Command(("reconcile", _MODEL), "two"),
     "score": Command(("score", _MODEL, "--since", "2024-03-20", "--until", "2024-04-05")),
     "score a file": Command(("score", _MODEL, "--input", "deliveries/spring.csv")),
@@ -62,13 +66,17 @@ COMMANDS = {
     "expectations": Command(("expectations", _MODEL, "--write")),
     "forget": Command(("forget", _MODEL, "--key", "2024-01-01-7"), "scored", removes=True),
     "upkeep": Command(("upkeep", _MODEL, "--until", "2026-01-01"), "scored", removes=True),
-    "rename": Command(("rename", "deliveries", "parcels", *_BY), "scored", removes=True),
-    "retire": Command(("retire", "deliveries", *_BY), "scored"),
-    "retire with data": Command(("retire", "deliveries", "--delete-data", "--yes", *_BY), "scored", removes=True),
+    "rename": Command(("rename", "deliveries", "parcels", *_BY), "scored", removes=True, verified=False),
+    "retire": Command(("retire", "deliveries", *_BY), "scored", verified=False),
+    "retire with data": Command(
+        ("retire", "deliveries", "--delete-data", "--yes", *_BY), "scored", removes=True, verified=False
+    ),
+    "verify": Command(("verify", _MODEL, "--record", *_BY), "scored"),
     "backup": Command(("backup", _MODEL, "--to", "kept"), "scored"),
     "restore": Command(("restore", "kept", "--spec", "restored.yaml", "--by", "ann"), "backed up"),
     "pages": Command(("pages",), "scored"),
     "export": Command(("export", "LAST", "exported"), "two"),
+    "import": Command(("import", "exported"), "exported"),
     "report": Command(("report", "deliveries", "--since", "2024-01-01"), "scored"),
 }
 
@@ -104,6 +112,13 @@ class Place:
         os.chdir(self.folder)
         return run_command(self.named(words), self.environment) or _KILLED
 
+    def left(self) -> Left:
+        """Read what the folder has: workspace, ledger and registry, and the folders that commands made beside them."""
+        left = left_behind(self.workspace)
+        for name in ("exported", "kept"):
+            check_listed(self.folder / name, left)
+        return left
+
     def must(self, *words: str) -> None:
         """Run a command that has to succeed."""
         code, out, err = self.run(words)
@@ -117,7 +132,7 @@ class Place:
     def _word(self, word: str) -> str:
         if word not in {"TURN", "LAST"}:
             return word
-        turns = left_behind(self.workspace).turns
+        turns = self.left().turns
         return [turn for turn, state in turns.items() if word == "LAST" or state == "AwaitingApproval"][-1]
 
 
@@ -158,6 +173,21 @@ def _two(place: Place) -> None:
     place.must("approve", _MODEL, "TURN", *_BY)
 
 
+def _on_trial(place: Place) -> None:
+    from support.deliveries import SPEC
+
+    place.begin_with("champion")
+    (place.folder / _MODEL).write_text(yaml.safe_dump(SPEC | {"release": {"strategy": "shadow"}}))
+    place.must("train", _MODEL, "--until", "2024-04-05")
+
+
+def _exported(place: Place) -> None:
+    place.begin_with("two")
+    place.must("export", "LAST", "exported")
+    (turn,) = place.named(("LAST",))
+    shutil.rmtree(place.workspace / "deliveries" / "turns" / turn)
+
+
 def _scored(place: Place) -> None:
     place.begin_with("champion")
     place.must("score", _MODEL, "--since", "2024-03-01", "--until", "2024-04-05")
@@ -178,6 +208,8 @@ _BASES: dict[str, Callable[[Place], None]] = {
     "champion": _champion,
     "waiting": _waiting,
     "two": _two,
+    "on trial": _on_trial,
+    "exported": _exported,
     "scored": _scored,
     "backed up": _backed_up,
 }
@@ -189,7 +221,8 @@ def run_disks(folder: Path, seed: int, faults: int, only: str = "", kinds: Seque
     Args:
         folder: Empty folder.
         seed: Decides on the commands, the kinds of faults and their moments.
-        faults: Number of faults.
+        faults: Number of faults. A command meets each kind of fault before the next one does; the seeds that follow
+            go on with the commands that are left.
         only: Run this command alone; one of `COMMANDS`.
         kinds: The kinds of faults; `KILL` is one.
     """
@@ -214,8 +247,7 @@ def _run_faults(folder: Path, seed: int, faults: int, only: str, kinds: Sequence
     known: dict[str, tuple[Left, Left, dict[str, int]]] = {}
     with _prefect(folder):
         for fault in range(faults):
-            name = only or chance.choice(sorted(COMMANDS))
-            kind = chance.choice(sorted(kinds))
+            name, kind = _pair(seed * faults + fault, [only] if only else sorted(COMMANDS), sorted(kinds))
             command = COMMANDS[name]
             if name not in known:
                 known[name] = _undisturbed(place, command)
@@ -240,7 +272,7 @@ def _run_faults(folder: Path, seed: int, faults: int, only: str, kinds: Sequence
                 tally.broken.append(
                     f"{where}: a process of it was killed, and it ended with {code}: {last_words(out, err)}"
                 )
-            left = left_behind(place.workspace)
+            left = place.left()
             wrongs = [] if command.removes else left.wrong  # what is renamed or deleted half is done by the next run
             tally.broken += [f"{where}: {wrong}" for wrong in [*wrongs, *_lost(before, left, command)]]
             if code == 0 and (missing := left.difference(after)):
@@ -249,27 +281,38 @@ def _run_faults(folder: Path, seed: int, faults: int, only: str, kinds: Sequence
     return tally
 
 
+def _pair(number: int, commands: list[str], kinds: Sequence[str]) -> tuple[str, str]:
+    """Return a command and a kind of fault: all kinds for a command, then the next command, in an order by chance."""
+    turn, at = divmod(number, len(commands) * len(kinds))
+    random.Random(turn).shuffle(commands)
+    return commands[at // len(kinds)], kinds[at % len(kinds)]
+
+
 def _try_again(place: Place, command: Command, code: int, after: Left, where: str, tally: Tally) -> None:
     """Run the command again on a disk that works: it has to end as if nothing had been."""
     words = command.words
     again, out, err = place.run(words) if "TURN" not in words or _waits(place) else (0, "", "")
-    left = left_behind(place.workspace)
+    left = place.left()
     if again and code:
         tally.broken.append(f"{where}: run again, it ended with {again}: {last_words(out, err)}")
     tally.broken += [f"{where}: run again: {wrong}" for wrong in left.wrong]
     if code and (missing := left.difference(after)):
         tally.broken.append(f"{where}: run again, it left {missing}")
+    if command.verified:
+        code, out, err = place.run(("verify", _MODEL))
+        if code:
+            tally.broken.append(f"{where}: run again: verify ended with {code}: {last_words(out, err)}")
 
 
 def _waits(place: Place) -> bool:
-    return "AwaitingApproval" in left_behind(place.workspace).turns.values()
+    return "AwaitingApproval" in place.left().turns.values()
 
 
 def _undisturbed(place: Place, command: Command) -> tuple[Left, Left, dict[str, int]]:
     place.begin_with(command.base)
-    before = left_behind(place.workspace)
+    before = place.left()
     place.must(*command.words)
-    return before, left_behind(place.workspace), {}
+    return before, place.left(), {}
 
 
 def _count(place: Place, command: Command, kind: str) -> int:

@@ -1,9 +1,11 @@
 """What commands have left in ledger, registry and tables, read directly and not by everfit's own code."""
 
+import json
 import sqlite3
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +67,22 @@ def left_behind(workspace: Path) -> Left:
                 f"the ledger's champion of {model} is {settled.get(model)}, the alias {left.champions.get(model)}"
             )
     return left
+
+
+def check_listed(folder: Path, left: Left) -> None:
+    """Compare the files of an export or a backup, if it is finished, with the digests that it lists."""
+    for name in ("digests.json", "backup.json"):
+        if (folder / name).exists():
+            content = json.loads((folder / name).read_text())
+            listed = {
+                file: one if isinstance(one, str) else one["sha256"]
+                for file, one in content.get("files", content).items()
+            }
+            there = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+            digests = {file: sha256(path.read_bytes()).hexdigest() for file, path in there.items() if file != name}
+            if torn := sorted(file for file in listed.keys() | digests.keys() if digests.get(file) != listed.get(file)):
+                left.wrong.append(f"{len(torn)} files of {folder.name} are not as it lists them, such as {torn[0]}")
+            left.rows[f"files of {folder.name}"] = len(digests)
 
 
 def read_ledger(ledger: Any, left: Left, where: str = "") -> None:

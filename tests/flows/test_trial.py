@@ -61,6 +61,9 @@ def test_what_the_gate_promotes_is_on_trial_until_a_look_or_a_person_ends_it(
     assert "step 1 of 3, 5 % of the keys" in shown.stdout
     content = json.loads(command("--stop", "--by", "ann", "--reason", "holidays", "--json").stdout)
     assert (content["state"], content["reasons"]) == ("Returned", ["Returned by ann: holidays"])
+    again = command("--stop", "--by", "ann", "--reason", "holidays", "--json")  # as after an interruption
+    assert (again.exit_code, json.loads(again.stdout)) == (0, content)
+    assert command("--stop", "--by", "bob", "--reason", "holidays").exit_code != 0
     assert command().stdout.startswith("deliveries: no traffic trial is running; `everfit history` shows")
     assert model_registry.challenger(here.mlflow, "deliveries") is None
     kinds = [(one.kind, one.verdict) for one in here.ledger.story(second["turn_id"]).decisions]

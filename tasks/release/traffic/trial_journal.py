@@ -16,6 +16,12 @@ def on_trial(context: Context) -> TrialState | None:
     return running[-1] if running else None
 
 
+def last_trial(context: Context) -> TrialState | None:
+    """Return the trial that began last, ended or not; None if none has begun."""
+    begun = context.ledger.decisions.of(context.spec.name, kind=TRIAL, verdict="start", limit=1)
+    return read_trial(context, str(begun[0].turn_id)) if begun else None
+
+
 def trials_under_way(context: Context, but: str = "") -> list[TrialState]:
     """Return the trials that have not ended, except that of one turn."""
     return [state for turn, state in unsettled_trials(context) if state.end is None and turn.id != but]

@@ -31,6 +31,7 @@ from everfit.tasks.release.traffic.trial import (
 from everfit.tasks.release.traffic.trial_ending import finish_trial
 from everfit.tasks.release.traffic.trial_evidence import read_evidence
 from everfit.tasks.release.traffic.trial_journal import (
+    last_trial,
     on_trial,
     read_trial,
     record_look,
@@ -165,6 +166,8 @@ def look_at(context: Context, until: datetime) -> TrialResult | None:
 def stop(context: Context, by: str, reason: str) -> TrialResult:
     """Return the challenger that is on trial.
 
+    A trial that the same person has stopped for the same reason stays as it is.
+
     Args:
         context: The model.
         by: Name of the person who decides.
@@ -176,10 +179,12 @@ def stop(context: Context, by: str, reason: str) -> TrialResult:
     """
     by, reason = check_signature(by, reason)
     with context.ledger.leases.hold(context.spec.name, scope="release", wait=LEASE_WAIT):
-        state = on_trial(context)
-        if state is None:
+        stopped, state = stopped_look(by, reason), on_trial(context) or last_trial(context)
+        if state is None or (state.end is not None and state.end != stopped):
             raise TrialError(f"no version of {context.spec.name!r} is on trial; `everfit history` shows earlier trials")
-        look = record_look(context, state.plan, None, stopped_look(by, reason), f"{state.plan.id}/{TRIAL}/end")
+        if state.end is not None:  # the same answer was interrupted, and is complete since
+            return TrialResult(state=state, look=state.end, turn_state=finish_trial(context, state)[1])
+        look = record_look(context, state.plan, None, stopped, f"{state.plan.id}/{TRIAL}/end")
         state = read_trial(context, state.plan.id) or state
     return TrialResult(state=state, look=look, turn_state=finish_trial(context, state)[1])
 

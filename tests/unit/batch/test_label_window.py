@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.batch.label_collection import label_window, record_source_labels
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import label_recording, labels
+from everfit.tasks.predictions.label_recording import RecordedLabels
 from everfit.tasks.storage.row_hashes import row_keys
 from everfit.tasks.turns.context import Context
 
@@ -78,6 +80,31 @@ def test_a_week_of_which_some_labels_are_known_gets_the_others_too(context: Cont
     write_month(Path.cwd(), "week-1", first)
 
     assert take(context, 1) == 100
+
+
+def test_labels_that_a_collection_left_out_when_it_broke_off_are_collected_by_the_next(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, name in ((0, "b"), (1, "a")):  # the newest labels come first
+        write_month(Path.cwd(), name, rows(number))
+    until, window = week(1).until, label_window(context, week(1).until)
+    record, chunks = label_recording.record_labels, iter([1])
+
+    def full_disk(*given: Any) -> RecordedLabels:
+        if next(chunks, None) is None:
+            raise OSError("No space left on device")
+        return record(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(label_recording, "record_labels", full_disk)
+        with pytest.raises(OSError, match="No space"):
+            record_source_labels(context, window)
+    added = record_source_labels(context, label_window(context, until))[0].added
+
+    assert added == int((rows(0)["known_at"] <= until).sum())
+    since = label_window(context, until).since
+    assert since is not None
+    assert since > week(0).until  # once it has ended, only what may be new is read again
 
 
 def test_labels_given_by_hand_say_nothing_of_what_the_source_has(context: Context) -> None:
