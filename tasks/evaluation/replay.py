@@ -54,6 +54,7 @@ def measure(measurement: Measurement) -> Replay | None:
         version=incumbent.version.version,
         also=[prediction_log.PREDICTION, *features, *slice_columns(spec), *spec.columns.key],
         entity=spec.columns.entity,
+        clients=spec.monitoring.clients,
     )
     if missing := [name for name in features if name not in answered.rows]:
         raise DataError(

@@ -10,6 +10,7 @@ import pandas as pd
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import prediction_log
+from everfit.tasks.predictions.client_shares import within_share
 from everfit.tasks.predictions.labels import FILE, LABEL, LABEL_TIME, ORIGIN, QUEUE_ORIGIN, REVISION, SOURCE
 from everfit.tasks.storage.tables import KEY, Table
 
@@ -67,7 +68,8 @@ def read_label_times(
         One row for each key: `_key`, the event time, the further columns, `_label` and `_label_time`, both null without
         a label.
     """
-    rows = _answered(log, window, event_time, also)
+    most = spec.monitoring.clients.max_share
+    rows = _answered(log, window, event_time, also, most)
     left_out = {*spec.monitoring.clients.ignored_labels, *({SOURCE, FILE} if spec.columns.label_time is None else ())}
     frames = []
     if known.exists() and len(rows):
@@ -80,14 +82,21 @@ def read_label_times(
     if not frames:
         return rows.assign(**{LABEL: None, LABEL_TIME: pd.Series(pd.NaT, rows.index, "datetime64[us, UTC]")})
     first = pd.concat(frames).sort_values([KEY, LABEL_TIME, REVISION], kind="stable").drop_duplicates(KEY)
+    if most < 1:  # a row whose label doesn't count is not one without a label
+        counted = within_share(first[KEY], first[ORIGIN], most, {SOURCE, FILE})
+        rows = rows[~rows[KEY].isin(first.loc[~counted, KEY])]
     return rows.merge(first[[KEY, LABEL, LABEL_TIME]], on=KEY, how="left", validate="one_to_one")
 
 
-def _answered(log: Table, window: Window, event_time: str, also: Sequence[str]) -> pd.DataFrame:
-    """Return keys, event times and further columns of answered rows, at most about `MOST` of them."""
+def _answered(log: Table, window: Window, event_time: str, also: Sequence[str], most: float) -> pd.DataFrame:
+    """Return keys, event times and further columns of answered rows, at most about `MOST` of them.
+
+    No client has more than the share `most` of them.
+    """
     modulus, kept, count = 1, [], 0
     there = set(log.columns()) if log.exists() else set()
-    own = list(dict.fromkeys([KEY, event_time, *(name for name in also if name in there)]))
+    limited = [prediction_log.CLIENT] if most < 1 and prediction_log.CLIENT in there else []
+    own = list(dict.fromkeys([KEY, event_time, *limited, *(name for name in also if name in there)]))
     for frame in log.batches(window, event_time, [*own, prediction_log.ARM]) if there else ():
         answered = frame.loc[frame[prediction_log.ARM].isin(prediction_log.ANSWERED), own]
         kept.append(answered[_chosen(answered, modulus)])
@@ -98,7 +107,11 @@ def _answered(log: Table, window: Window, event_time: str, also: Sequence[str]) 
             count = sum(map(len, kept))
     if not kept:
         return pd.DataFrame({KEY: np.empty(0, np.int64), event_time: pd.Series([], dtype="datetime64[us, UTC]")})
-    return pd.concat(kept).drop_duplicates(KEY, ignore_index=True)
+    rows = pd.concat(kept).drop_duplicates(KEY, ignore_index=True)
+    if not limited:
+        return rows
+    counted = within_share(rows[KEY], rows[prediction_log.CLIENT], most, prediction_log.OWN_CLIENTS)
+    return rows.loc[counted, [name for name in own if name not in limited or name in also]].reset_index(drop=True)
 
 
 def _chosen(rows: pd.DataFrame, modulus: int) -> npt.NDArray[np.bool_]:

@@ -297,7 +297,7 @@ def _try_again(place: Place, command: Command, code: int, after: Left, where: st
         tally.broken.append(f"{where}: run again, it ended with {again}: {last_words(out, err)}")
     tally.broken += [f"{where}: run again: {wrong}" for wrong in left.wrong]
     if code and (missing := left.difference(after)):
-        tally.broken.append(f"{where}: run again, it left {missing}")
+        tally.broken.append(f"{where}: run again, it left {missing}: {last_words(out, err)}")
     if command.verified:
         code, out, err = place.run(("verify", _MODEL))
         if code:

@@ -4,8 +4,10 @@ from collections.abc import Collection, Mapping
 
 from everfit.blocks.clients import ClientsPolicy
 from everfit.tasks.monitoring.live_predictions import LivePredictions
+from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
+from everfit.tasks.storage.tables import KEY
 from everfit.tasks.triage.signals import ServiceHealthSignal
 
 _LARGE = 0.5
@@ -22,6 +24,20 @@ def labellers(mature: LabelledPredictions | None) -> dict[str, int]:
     return {str(name): int(count) for name, count in origins.value_counts().items()}
 
 
+def all_labellers(monitored: MonitoredModel) -> dict[str, int]:
+    """Return what `labellers` does, of all labels, also of those that don't count because of their client's share."""
+    spec, table, window = monitored.context.spec, monitored.context.workspace.table, monitored.windows.labelled
+    log, known = table(spec.name, "predictions"), table(spec.name, "labels")
+    if not log.exists():
+        return {}
+    rows = prediction_log.read(
+        log, window, monitored.event_time, columns=[KEY, monitored.event_time], model_version=monitored.champion.version
+    ).drop_duplicates(KEY)
+    policy = spec.monitoring.clients.model_copy(update={"max_share": 1})
+    origins = labels.known_at(known, monitored.until, rows[KEY], clients=policy)[labels.ORIGIN].map(_origin)
+    return {str(name): int(count) for name, count in origins.value_counts().items()}
+
+
 def _origin(name: str) -> str:
     return labels.QUEUE_ORIGIN.rstrip(":") if name.startswith(labels.QUEUE_ORIGIN) else name
 
@@ -32,15 +48,18 @@ def with_clients(
     labelled_by: Mapping[str, int],
     previous: Mapping[str, float],
     policy: ClientsPolicy,
+    *,
+    labels_left_out: int = 0,
 ) -> ServiceHealthSignal:
     """Add the share of the largest client among several to the signal, and report one that has become large.
 
     Args:
         signal: The signal without clients.
         live: The window of the prediction log.
-        labelled_by: Number of mature labels by origin.
+        labelled_by: Number of mature labels by origin, also of those that don't count.
         previous: The figures of the previous window.
         policy: The largest share that counts.
+        labels_left_out: Number of mature labels that don't count.
     """
     figures, sentences, alarms = dict(signal.figures), list[str](), list(signal.alarms)
     trusted = {labels.SOURCE, labels.FILE, labels.QUEUE_ORIGIN.rstrip(":")}
@@ -59,12 +78,16 @@ def with_clients(
             alarms.append(f"{sentence}; the largest client of the window before had {before:.0%}")
         else:
             sentences.append(sentence)
-    if live.left_out:
-        figures["left_out_rows"] = float(live.left_out)
-        sentences.append(
-            f"{live.left_out:,} predictions of clients above the share of {policy.max_share:.0%} "
-            "(monitoring.clients.max_share) don't count"
-        )
+    for figure, left_out, what in (
+        ("left_out_rows", live.left_out, "predictions"),
+        ("left_out_labels", labels_left_out, "mature labels"),
+    ):
+        if left_out:
+            figures[figure] = float(left_out)
+            sentences.append(
+                f"{left_out:,} {what} of clients above the share of {policy.max_share:.0%} "
+                "(monitoring.clients.max_share) don't count"
+            )
     return signal.model_copy(update={"figures": figures, "clients": tuple(sentences), "alarms": tuple(alarms)})
 
 

@@ -18,7 +18,7 @@ from everfit.tasks.core.secrets import reveal
 from everfit.tasks.monitoring.live_predictions import LivePredictions
 from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
-from everfit.tasks.monitoring.signals.client_shares import labellers, with_clients
+from everfit.tasks.monitoring.signals.client_shares import all_labellers, labellers, with_clients
 from everfit.tasks.release.service_addresses import addresses_of
 from everfit.tasks.triage.signals import ServiceHealthSignal
 
@@ -33,7 +33,11 @@ def check_services(window: MonitoredWindow) -> ServiceHealthSignal:
     states = read_services(spec.release.services, spec.name, spec.monitoring, monitored.until)
     previous = judged[-1].signals.service_health.figures if judged else {}
     signal = service_health_signal(window.live, states, previous, spec.monitoring)
-    return with_clients(signal, window.live, labellers(window.mature_answers), previous, spec.monitoring.clients)
+    policy, given, left_out = spec.monitoring.clients, labellers(window.mature_answers), 0
+    if policy.max_share < 1:
+        counted, given = sum(given.values()), all_labellers(monitored)
+        left_out = max(0, sum(given.values()) - counted)
+    return with_clients(signal, window.live, given, previous, policy, labels_left_out=left_out)
 
 
 def services_are_well(monitored: MonitoredModel) -> bool:

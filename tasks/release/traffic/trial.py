@@ -95,6 +95,11 @@ class TrialEvidence(Record):
         exclude_if=lambda latency: latency is None,
         description="How long requests to a shadow and to the champion take.",
     )
+    left_out: int = Field(
+        default=0,
+        exclude_if=lambda rows: rows == 0,
+        description="Answers of clients that have more than their largest share; nothing else counts them.",
+    )
     steps: tuple[StepEvidence, ...] = Field(description="The present one last.")
 
 
@@ -165,7 +170,11 @@ def judge_trial(state: TrialState, evidence: TrialEvidence) -> TrialLook:
     failed = [check.reason for check in checks if not check.passed]
     if failed:
         return TrialLook(
-            verdict="return", share=0, reasons=_with_headline("Returned", failed), checks=checks, evidence=evidence
+            verdict="return",
+            share=0,
+            reasons=(*_with_headline("Returned", failed), *_left_out(evidence)),
+            checks=checks,
+            evidence=evidence,
         )
     waits = _waits_for(state, evidence, bounds)
     shares, step = policy.shares, len(state.steps)
@@ -182,7 +191,7 @@ def judge_trial(state: TrialState, evidence: TrialEvidence) -> TrialLook:
         "grow": f"Gets {percent(share)} of the keys from now on, after {percent(shares[step])} without a failed check",
         "release": f"Released after its trial: {quality.reason}",
     }[verdict]
-    reasons = (headline, *(check.reason for check in checks), *_agreement(evidence))
+    reasons = (headline, *(check.reason for check in checks), *_agreement(evidence), *_left_out(evidence))
     return TrialLook(verdict=verdict, share=share, reasons=reasons, checks=checks, evidence=evidence)
 
 
@@ -282,6 +291,15 @@ def _agreement(evidence: TrialEvidence) -> list[str]:
     texts = [f"both agree to {percent(step.agreement)} on {step.challenger_rows:,} rows that both predicted"]
     texts += divergence_texts(step.divergence)
     return [*texts, evidence.latency.summary] if evidence.latency else texts
+
+
+def _left_out(evidence: TrialEvidence) -> list[str]:
+    """Return how many answers don't count because of their client."""
+    if not evidence.left_out:
+        return []
+    return [
+        f"{evidence.left_out:,} answers to clients above their largest share (monitoring.clients.max_share) don't count"
+    ]
 
 
 def _rounded(span: timedelta) -> timedelta:

@@ -60,9 +60,11 @@ def read_evidence(
     plan = state.plan
     span, named = Window(since=plan.since, until=until), slices if plan.is_shadow else ()
     rows = _read_served(log, span, event_time, task, batch=plan.is_shadow, slices=named)
+    answers = len(rows)
     if clients is not None and clients.max_share < 1:
         # A step counts both arms, so a client is limited in both alike.
-        rows = rows[within_share(rows[KEY], rows[prediction_log.CLIENT], clients.max_share, ())]
+        of = rows[prediction_log.CLIENT]
+        rows = rows[within_share(rows[KEY], of, clients.max_share, prediction_log.OWN_CLIENTS)]
     own_arm = "shadow" if plan.is_shadow else "challenger"
     ours = rows[(rows[prediction_log.ARM] == own_arm) & (rows[prediction_log.MODEL_VERSION] == plan.challenger)]
     failed = rows[rows[prediction_log.ARM] == "fallback"]
@@ -90,6 +92,7 @@ def read_evidence(
         slow=0 if slow_from is None else int((timed > slow_from).sum()),
         slow_from_ms=slow_from,
         latency=latency_of(timed, _requests(theirs)[prediction_log.LATENCY].dropna()) if plan.is_shadow else None,
+        left_out=answers - len(rows),
         steps=tuple(steps),
     )
 

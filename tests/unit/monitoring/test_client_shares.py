@@ -54,3 +54,8 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
 
     assert f"{signal.figures['left_out_rows']:.0f} predictions of clients above the share of 50%" in signal.details
     assert signal.figures["left_out_rows"] > 100
+
+    few, given = live_of(tmp_path / "few", shop=5), {"bad": 90, "shop": 10}
+    signal = with_clients(signal, few, given, {}, ClientsPolicy(max_share=0.5), labels_left_out=80)
+    assert "the client 'bad' sent 90% of the mature labels" in signal.details
+    assert "80 mature labels of clients above the share" in signal.details

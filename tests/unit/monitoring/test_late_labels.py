@@ -140,6 +140,22 @@ def test_the_first_time_of_a_label_counts_and_labels_asked_for_do_not(
     assert set(few["_key"]) < set(found["_key"])
 
 
+def test_a_client_that_sends_most_of_the_rows_does_not_say_how_late_labels_come(tmp_path: Path) -> None:
+    rows, flood = answered("2024-04-01", 200, days=10), answered("2024-04-02", 1_800, days=9)
+    log_answers(tmp_path, rows, client="shop")
+    log = log_answers(tmp_path, flood, client="flood")
+    log_labels(tmp_path, rows)
+    known = log_labels(tmp_path, flood.assign(known_at=flood["known_at"] + 5 * DAY))
+    window = Window(since=NOW - 40 * DAY, until=NOW)
+
+    def late(**policy: Any) -> float:
+        found = read_label_times(log, known, window, EVENT_TIME, NOW.to_pydatetime(), spec=spec_of("7d", **policy))
+        return float((found[LABEL_TIME] - found[EVENT_TIME] > 2 * DAY).mean())
+
+    assert late() == 0.9
+    assert late(monitoring={"clients": {"max_share": 0.5}}) == pytest.approx(0.5, abs=0.05)
+
+
 def test_older_rows_are_read_for_late_labels_once_in_half_a_maturity() -> None:
     looks = [NOW.to_pydatetime() + timedelta(days=number) for number in range(28)]
     deep = [is_deep(spec_of("14d"), looks[n - 1], looks[n]) for n in range(1, 28)]
