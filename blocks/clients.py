@@ -16,9 +16,9 @@ class ClientsPolicy(Policy):
         ge=0.1,
         le=1,
         description="The largest share of one client in the predictions and labels that monitoring and traffic "
-        "trials count. Rows beyond are drawn by their key and left out, which each look and trial reports. A model with one "
-        "client is not limited, nor are batch scoring, label files, the labelling queue and the source. By default "
-        "there is no limit.",
+        "trials count. Rows beyond are drawn by their key and left out, which each look and trial reports. A model "
+        "with one client is not limited, nor are batch scoring, label files, the labelling queue and the source. By "
+        "default there is no limit.",
     )
     ignored_labels: tuple[str, ...] = Field(
         default=(),

@@ -1,5 +1,6 @@
 """Copy a model's experiments, runs and registered versions from MLflow to a backup, through MLflow's interface."""
 
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -134,13 +135,13 @@ def _copy_run(client: "MlflowClient", experiment: str, run: "Run", archive: Arch
         datasets=tuple(datasets),
     )
     archive.add_json(f"{RUNS}/{run_id}/run.json", copied.model_dump(mode="json"))
-    try:
-        with TemporaryDirectory(prefix="everfit-backup-") as folder:
+    with TemporaryDirectory(prefix="everfit-backup-") as folder:
+        try:
             if client.list_artifacts(run_id):
                 client.download_artifacts(run_id, "", folder)
-            archive.add_folder(f"{RUNS}/{run_id}/artifacts", Path(folder))
-    except Exception as error:  # noqa: BLE001 - of the store
-        return [f"the files of run {run_id} can't be read: {type(error).__name__}: {' '.join(str(error).split())}"]
+        except Exception as error:  # noqa: BLE001 - of the store
+            return [f"the files of run {run_id} can't be read: {_problem(error)}"]
+        archive.add_folder(f"{RUNS}/{run_id}/artifacts", Path(folder))
     return []
 
 
@@ -162,12 +163,18 @@ def _copy_version(client: "MlflowClient", model: str, number: int, archive: Arch
         model=logged,
     )
     archive.add_json(f"{VERSIONS}/{number}/version.json", copied.model_dump(mode="json"))
-    try:
-        uri = client.get_model_version_download_uri(model, str(number))
-        with TemporaryDirectory(prefix="everfit-backup-") as folder:
+    with TemporaryDirectory(prefix="everfit-backup-") as folder:
+        try:
+            uri = client.get_model_version_download_uri(model, str(number))
             place = Path(download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=client.tracking_uri))
-            archive.add_folder(f"{VERSIONS}/{number}/files", place, without=IGNORED)
-    except Exception as error:  # noqa: BLE001 - of the store
-        problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return [f"the files of version {number} of {model!r} can't be read: {problem}"]
+        except Exception as error:  # noqa: BLE001 - of the store
+            return [f"the files of version {number} of {model!r} can't be read: {_problem(error)}"]
+        archive.add_folder(f"{VERSIONS}/{number}/files", place, without=IGNORED)
     return []
+
+
+def _problem(error: Exception) -> str:
+    """Return an error in words; raise it if it is of the disk that is written to."""
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
+        raise error
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,9 +1,11 @@
 """What can go wrong with a backup: interruptions, damage, deletions meanwhile, newer formats."""
 
+import errno
 import shutil
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 from support.stories import Story
 
@@ -11,7 +13,7 @@ from everfit.blocks.errors import LedgerError, WorkspaceError
 from everfit.blocks.settings import Settings
 from everfit.tasks.backups import backup, workspace_files
 from everfit.tasks.backups import restore as restoring
-from everfit.tasks.backups.archive import Archive
+from everfit.tasks.backups.archive import Archive, ArchiveWriter
 from everfit.tasks.backups.backup import back_up
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.registry import model_registry
@@ -62,6 +64,19 @@ def test_a_restoring_that_was_interrupted_is_done_again(
     assert model_registry.versions(client, "sales") == [1, 2, 3]
     assert len(ledger.turns.of("sales")) == 3
     assert done.counts["rows of dataset"] == here.workspace.table("sales", "dataset").open().count()
+
+
+def test_a_backup_on_a_full_disk_is_none_and_is_begun_again(here: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(mlflow.artifacts, "download_artifacts", lambda dst_path, **_: dst_path)
+        broken.setattr(ArchiveWriter, "add_folder", full)
+        with pytest.raises(OSError, match="No space left"):
+            back_up(here, "kept")
+
+    assert back_up(here, "kept").counts["versions"] == 3
 
 
 def test_a_damaged_or_unfinished_back_up_is_refused_before_anything_is_written(
