@@ -132,9 +132,11 @@ def trial(  # noqa: PLR0917 - each is an option of the command
     from everfit.tasks.release import approvals
     from everfit.tasks.release.traffic import trials
     from everfit.tasks.steps.trial import announce_trial
+    from everfit.tasks.turns.accepted_spec import require_accepted
     from everfit.tasks.turns.entitlement import require_role
     from everfit.tasks.turns.turn_record import check_until
 
+    require_accepted(context.ledger, context.spec)
     approvals.reconcile(context, datetime.now(UTC))
     if stop:
         person = acting_person(context.settings, by)
@@ -163,7 +165,9 @@ def reconcile(model: Model, as_json: AsJson = False) -> None:
     context, _ = without_prefect(model)
     from everfit.tasks.batch.label_keys import repair_label_keys
     from everfit.tasks.release import approvals
+    from everfit.tasks.turns.accepted_spec import require_accepted
 
+    require_accepted(context.ledger, context.spec)
     done = approvals.reconcile(context, datetime.now(UTC))
     if repaired := repair_label_keys(context):
         done = [*done, f"{repaired:,} labels had a key of another type than their predictions; they have theirs now"]

@@ -16,7 +16,7 @@ def require_command_role(context: "Context", action: "Action") -> None:
         action: The action.
 
     Raises:
-        RoleError: The person may not do this.
+        RoleError: The person may not do this, or the spec is not the accepted one.
     """
     from everfit.tasks.ledger import Ledger
     from everfit.tasks.ledger.process_identity import user_name
@@ -25,5 +25,6 @@ def require_command_role(context: "Context", action: "Action") -> None:
     from everfit.tasks.turns.entitlement import require_role
 
     known = Ledger.schema_of(context.settings) != "none"  # a refused command makes no ledger
-    if getattr(roles_in_force(context.ledger, context.spec) if known else context.spec.roles, action):
+    roles = roles_in_force(context.ledger, context.spec) if known else context.spec.roles
+    if getattr(roles, action) or roles.edit:
         require_role(context, action, acting_person(context.settings, user_name()), datetime.now(UTC))

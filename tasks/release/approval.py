@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import AwareDatetime, Field
 
 from everfit.blocks.errors import EverfitError
-from everfit.tasks.core.people import Person
+from everfit.tasks.core.people import Person, RoleError
 from everfit.tasks.core.records import Record
 from everfit.tasks.ledger.records import Decision
 
@@ -117,11 +117,11 @@ def check_other_eyes(started_by: str, approvals: int, person: Person) -> None:
         person: The person who approves.
 
     Raises:
-        ApprovalError: The same person started the turn.
+        RoleError: The same person started the turn.
     """
     names = {person.counted, person.name.strip().casefold()}
     if approvals > 1 and started_by and started_by.strip().casefold() in names:
-        raise ApprovalError(
+        raise RoleError(
             f"{person.signed} started this turn, so {approvals} other people must approve it (gate.approvals); "
             "ask somebody else"
         )

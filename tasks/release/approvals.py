@@ -32,6 +32,7 @@ from everfit.tasks.release.traffic import trials
 from everfit.tasks.turns import turn_record
 from everfit.tasks.turns.context import Context
 from everfit.tasks.turns.entitlement import require_role
+from everfit.tasks.turns.refusals import refusals_on_record
 
 _STATES = {
     "approve": turn_record.PROMOTED,
@@ -81,7 +82,8 @@ def decide_approval(
     signatures: tuple[Signature, ...] = (signature,)
     if answer == "approve" and context.spec.gate.approvals > 1:
         started_by = str(context.ledger.turns.get(turn_id).record.get("started_by") or "")
-        check_other_eyes(started_by, context.spec.gate.approvals, signature.person)
+        with refusals_on_record(context.ledger, context.spec.name, "approve", signature.person, now):
+            check_other_eyes(started_by, context.spec.gate.approvals, signature.person)
         signatures = _vote(context, request, signature)
         if len(signatures) < context.spec.gate.approvals:
             return context.ledger.turns.get(turn_id)

@@ -10,7 +10,7 @@ from everfit.tasks.core.people import Person
 from everfit.tasks.core.spec_keys import with_current_keys
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.storage.workspace import Workspace
-from everfit.tasks.turns.accepted_spec import accepted_spec, roles_in_force
+from everfit.tasks.turns.accepted_spec import accepted_spec, require_accepted, roles_in_force
 from everfit.tasks.turns.context import Context
 from everfit.tasks.turns.package import read_package
 from everfit.tasks.turns.refusals import check_role_on_record
@@ -19,6 +19,9 @@ from everfit.tasks.turns.refusals import check_role_on_record
 def require_role(context: Context, action: Action, person: Person, now: datetime) -> None:
     """Refuse an action to a person without the right to it, and record the refusal in the ledger.
 
+    An action by a spec that no editor has accepted is refused too: how many must approve, or who must have signed a
+    version, is in it.
+
     Args:
         context: The model.
         action: The action.
@@ -26,10 +29,11 @@ def require_role(context: Context, action: Action, person: Person, now: datetime
         now: The present.
 
     Raises:
-        RoleError: The person may not do this.
+        RoleError: The person may not do this, or the spec is not the accepted one.
     """
     roles = roles_in_force(context.ledger, context.spec)
     check_role_on_record(context.ledger, context.spec.name, roles, action, person, now)
+    require_accepted(context.ledger, context.spec)
 
 
 def require_role_by_record(model: str, action: Action, person: Person, now: datetime, settings: Settings) -> None:
@@ -47,8 +51,8 @@ def require_role_by_record(model: str, action: Action, person: Person, now: date
     """
     recorded = recorded_spec(model, settings)
     if recorded.get("roles", {}).get(action):  # an old spec without roles need not be understood
-        spec = ModelSpec.model_validate({**recorded, "name": model})
-        require_role(Context(spec, settings), action, person, now)
+        spec, ledger = ModelSpec.model_validate({**recorded, "name": model}), Ledger.open_existing(settings)
+        check_role_on_record(ledger, model, roles_in_force(ledger, spec), action, person, now)
 
 
 def recorded_spec(model: str, settings: Settings) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Ask roles whether a person may do something, and record each refusal in the ledger."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -29,8 +31,26 @@ def check_role_on_record(  # noqa: PLR0917 - a person, an action and the roles
     Raises:
         RoleError: The person may not do this.
     """
-    try:
+    with refusals_on_record(ledger, model, action, person, now):
         check_role(model, roles, action, person)
+
+
+@contextmanager
+def refusals_on_record(ledger: "Ledger", model: str, action: Action, person: Person, now: datetime) -> Iterator[None]:
+    """Record a refusal of the body, and raise it.
+
+    Args:
+        ledger: The ledger.
+        model: Name of the model.
+        action: The action.
+        person: The person.
+        now: The present.
+
+    Raises:
+        RoleError: The person may not do this.
+    """
+    try:
+        yield
     except RoleError as error:
         ledger.decisions.record(
             f"{model}/{REFUSAL}/{action}/{now:%Y%m%dT%H%M%S.%f}",

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from everfit.tasks.core.people import Person
+from everfit.tasks.core.people import Person, RoleError
 from everfit.tasks.release.approval import (
     Approval,
     ApprovalError,
@@ -65,7 +65,7 @@ def test_who_started_a_turn_is_no_second_pair_of_eyes(started_by: str, approvals
     if not refused:
         check_other_eyes(started_by, approvals, person)
         return
-    with pytest.raises(ApprovalError, match="started this turn, so 2 other people must approve it"):
+    with pytest.raises(RoleError, match="started this turn, so 2 other people must approve it"):
         check_other_eyes(started_by, approvals, person)
 
 

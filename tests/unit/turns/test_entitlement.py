@@ -8,11 +8,14 @@ import pytest
 from pydantic import SecretStr
 
 from everfit.blocks.settings import Settings
+from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.people import Person, RoleError
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.storage.workspace import Workspace
-from everfit.tasks.turns.entitlement import require_role_by_record
+from everfit.tasks.turns.accepted_spec import accept_spec
+from everfit.tasks.turns.context import Context
+from everfit.tasks.turns.entitlement import require_role, require_role_by_record
 from everfit.tasks.turns.refusals import REFUSAL
 
 NOW = datetime(2024, 3, 4, tzinfo=UTC)
@@ -47,6 +50,16 @@ def test_the_newest_recorded_spec_says_who_may_end_a_model(settings: Settings) -
 
     (refusal,) = Ledger.open(settings).decisions.of("m", kind=REFUSAL)
     assert (refusal.verdict, refusal.record["name"]) == ("refused", "bob")
+
+
+def test_who_may_approve_but_not_edit_gains_nothing_by_an_edit(settings: Settings) -> None:
+    content = SPEC | {"roles": {"approve": ["bob", "cid"], "edit": ["ann"]}, "gate": {"approval": "always"}}
+    spec, alone = (ModelSpec.model_validate(content | {"gate": {"approval": "always", "approvals": n}}) for n in (2, 1))
+    accept_spec(Ledger.open(settings), spec, Person(name="ann"), "agreed", NOW)
+
+    require_role(Context(spec, settings), "approve", Person(name="bob"), NOW)
+    with pytest.raises(RoleError, match=r"it differs from the one that ann .* has accepted: gate\.approvals"):
+        require_role(Context(alone, settings), "approve", Person(name="bob"), NOW)
 
 
 def test_without_a_record_or_names_everybody_may(settings: Settings) -> None:
