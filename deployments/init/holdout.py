@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from everfit.blocks.errors import SpecError
-from everfit.blocks.policy import format_duration
+from everfit.blocks.policy import format_duration, parse_duration
 from everfit.deployments.init.look import Look, spread
 from everfit.deployments.init.proposal import Proposal
 from everfit.tasks.storage.values import as_text
@@ -17,10 +17,19 @@ _USUAL_ROWS, _USUAL_CLASS_ROWS = 1_000, 40
 """A hold-out of this many rows, and of the rarest class, tells models apart; more would be missed in training."""
 _MOST = 0.2
 """The largest share of the history."""
+_MOST_OF_MATURE = 1 / 3
+"""The largest share of the rows whose labels are mature: the model learns from the others."""
 _PART = 0.05
 """A turn is tried on twice the gate's minimum of new rows. Each should be no more than this share of the history."""
 _FEW = 40
 """With fewer rows, the gate could tell hardly any models apart."""
+_HALF = 0.5
+_UNITS = (
+    (pd.Timedelta(days=10), pd.Timedelta(days=1)),
+    (pd.Timedelta(days=2), pd.Timedelta(hours=1)),
+    (pd.Timedelta(minutes=-1), pd.Timedelta(minutes=1)),
+)
+"""A hold-out of a history longer than the first is given in the second."""
 _SOME_DAYS = pd.Timedelta(days=7)
 """One day is like no other, so the hold-out has some."""
 
@@ -41,12 +50,18 @@ def propose_holdout(seen: Look, made: Proposal) -> None:
                 f"no row with a value of {made.target!r} has a time in {made.event_time!r}, so there is nothing to "
                 "learn from; give another --event-time, or fill it"
             )
-        wanted = _wanted(frame, made) / scale
-        start, end = _start(times, wanted), seen.frame[made.event_time].max()
-        unit = pd.Timedelta(days=1) if spread(times) > pd.Timedelta(days=10) else pd.Timedelta(minutes=1)
-        # The hold-out ends at the last row, or earlier at the last mature label.
-        units = max(1, math.ceil((end - start) / unit))
-        made.holdout = format_duration((units * unit).to_pytimedelta())
+        # It ends at the newest row, or earlier at the newest one with a mature label.
+        end = seen.frame[made.event_time].max()
+        length = end - _start(times, _wanted(frame, made) / scale)
+        newest = _newest_mature(seen, made)
+        mature = times.iloc[:0] if newest is None else times[times <= newest]
+        if len(mature) >= _FEW:
+            end = mature.iloc[-1]
+            frame, times = frame[frame[made.event_time] <= end], mature
+            length = min(length, end - times.iloc[int((1 - _MOST_OF_MATURE) * (len(times) - 1))])
+        unit = next(unit for least, unit in _UNITS if spread(times) > least)
+        made.holdout = format_duration((max(1, math.ceil(length / unit)) * unit).to_pytimedelta())
+        start = end - length
         held_out = frame[frame[made.event_time] >= start]
         share = len(held_out) / max(1, len(frame))
     rows = int(share * scale * len(frame))
@@ -69,6 +84,21 @@ def propose_holdout(seen: Look, made: Proposal) -> None:
         )
     elif made.task != "regression" and rows < _ENOUGH * _LEAST_HOLDOUT_ROWS:
         made.least_class_rows = 3
+
+
+def _newest_mature(seen: Look, made: Proposal) -> pd.Timestamp | None:
+    """Return until when labels are mature, and say so if most rows are newer; None if the maturity is not known."""
+    events = seen.frame[made.event_time].dropna()
+    if made.maturity is None or made.label_time is None:
+        return None
+    end: pd.Timestamp = max(events.max(), seen.frame[made.label_time].max()) - parse_duration(made.maturity)
+    old = float((events <= end).mean())
+    if _FEW / len(events) <= old < _HALF:
+        made.notes.append(
+            f"Only {old:.0%} of the rows are older than maturity. A model learns from these alone, since labels of "
+            f"newer ones are not complete."
+        )
+    return end
 
 
 def _wanted(frame: pd.DataFrame, made: Proposal) -> float:

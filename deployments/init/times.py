@@ -94,7 +94,7 @@ def _name_slow_segments(frame: pd.DataFrame, made: Proposal) -> None:
     assert made.event_time is not None  # noqa: S101 - the caller has proposed both times
     assert made.label_time is not None  # noqa: S101 - as above
     now = max(frame[made.event_time].max(), frame[made.label_time].max())
-    columns = [str(name) for name in frame if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
+    columns = sorted(map(str, frame), key=lambda name: pd.api.types.is_numeric_dtype(frame[name].dtype))  # texts first
     own = {made.event_time, made.label_time, made.target, *made.key}
     found = slow_segments(
         frame,

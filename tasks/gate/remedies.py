@@ -16,7 +16,7 @@ from everfit.tasks.core.records import Record
 KEEP = "no change"
 REMEDY_SHARE = 0.2
 """Share of a try's error that a remedy may make; the full search may make the rest."""
-_SURE = 0.9
+_SURE = 0.95
 """Confidence with which a higher rung must be ahead to be worth its size."""
 
 _WORDS: dict[str, str] = {

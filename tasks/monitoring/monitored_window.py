@@ -16,7 +16,7 @@ from everfit.tasks.monitoring.signals.live_estimate import came_true
 from everfit.tasks.predictions.label_times import read_label_times
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.statistics.estimate_trust import PastEstimate
-from everfit.tasks.statistics.segment_delays import MOST_COLUMNS
+from everfit.tasks.statistics.segment_delays import segment_columns
 from everfit.tasks.triage.signals import LabelsSignal
 
 logger = logging.getLogger("everfit.monitoring")
@@ -80,10 +80,13 @@ class MonitoredWindow:
 
     @property
     def segments(self) -> tuple[str, ...]:
-        """The columns whose values may differ in their delay: the spec's slices, otherwise features of categories."""
-        profile = self.monitored.reference.profile
-        features = (column for column in profile.columns if column.role == "feature" and column.kind != "numeric")
-        return slice_columns(self.monitored.context.spec) or tuple(column.name for column in features)[:MOST_COLUMNS]
+        """The columns whose values may differ in their delay: the spec's slices, otherwise features of few values."""
+        if named := slice_columns(self.monitored.context.spec):
+            return named
+        reference = self.monitored.reference
+        features = [column for column in reference.profile.columns if column.role == "feature"]
+        features.sort(key=lambda column: column.kind == "numeric")  # codes come after categories
+        return tuple(segment_columns(reference.sample, [column.name for column in features]))
 
     @cached_property
     def checked_estimate(self) -> PastEstimate | None:

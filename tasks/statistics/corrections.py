@@ -27,7 +27,7 @@ EDGE = 1e-6
 LEAST_ROWS, LEAST_OF_CLASS = 50, 10
 """With fewer rows, or fewer of a class, nothing is corrected."""
 _CUTS = 99
-_EXPLAINED = 0.1
+_EXPLAINED = 0.05
 """The classes' shares explain a shift unless the labels contradict it at this level."""
 _ONE_SIDED = frozenset({"precision", "recall"})
 """They are best where one class is never, or always, predicted, so no threshold is fitted to them."""

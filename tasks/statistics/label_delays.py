@@ -58,7 +58,7 @@ class LabelDelays(Record):
     upper: float = Field(description="Upper end of it.")
     half: float | None = Field(default=None, description="After this time half of the labels that come are known.")
     most: float | None = Field(default=None, description="After this time 90 % of them are known.")
-    coverage: float = Field(description="Share of the rows that get a label by then.")
+    coverage: float = Field(description="Share of the rows that get a label at all.")
     followed: float = Field(default=0.0, description="How long rows were followed, with a label or without.")
     late: float | None = Field(default=None, description="Share of the known labels that came after the maturity.")
     beyond: bool = Field(default=False, description="Whether the data is shorter than `days`, which is fitted then.")
@@ -172,12 +172,14 @@ def _estimate(times: Floats, seen: npt.NDArray[np.bool_], reached: float, *, cha
         days, lower, upper = (_first(at, one, 1 - QUANTILE, last) for one in (survival, low, high))
         if tail is not None:
             lower, upper = min(lower, tail.lower), tail.upper
-        never, is_open = 0.0, False
+        never, is_open, coverage = 0.0, False, 1 - float(survival.min())
     elif tail is not None:
         days, lower, upper, never, is_open = tail.days, tail.lower, tail.upper, tail.never, False
+        coverage = 1 - never
     else:
         never, is_open = float(survival.min()), reached < _LONGER * last
         days = lower = upper = _first(at, survival, never + (1 - QUANTILE) * (1 - never), last)
+        coverage = 1 - never
     half, most = (_known_by(at, survival, level * (1 - never)) for level in (0.5, 0.9))
     return LabelDelays(
         rows=len(times),
@@ -187,7 +189,7 @@ def _estimate(times: Floats, seen: npt.NDArray[np.bool_], reached: float, *, cha
         upper=max(days, upper),
         half=half,
         most=most,
-        coverage=QUANTILE * (1 - never),
+        coverage=coverage,
         beyond=days > reached,
         changed=changed,
         unsure=is_open or upper > _UNSURE * lower,

@@ -178,6 +178,21 @@ def test_the_window_and_the_hold_out_have_enough_rows_to_decide_by(rows: int, ev
     assert "newest" in text
 
 
+def test_the_hold_out_leaves_rows_to_learn_from_among_those_with_mature_labels():
+    """In 30 days of rows whose labels take 20 days, only the first 10 days can be learned from."""
+    frame = a_table(1_500, "29min")
+    events = pd.to_datetime(frame["at"])
+    known = events + pd.to_timedelta(np.random.default_rng(0).uniform(0, 20, len(frame)), unit="D")
+    late = known > events.max()
+    frame["known_at"] = known.dt.floor("s").astype(str).mask(late)
+    found = made(frame.assign(y=frame["y"].astype(str).mask(late)), "y")
+
+    spec = load_spec(found["path"])
+    assert spec.maturity >= pd.Timedelta(days=19)
+    assert spec.training.holdout <= pd.Timedelta(days=4)
+    assert any("of the rows are older than maturity" in note for note in found["notes"])
+
+
 @pytest.mark.slow
 def test_the_hold_out_has_enough_rows_of_the_rarest_class():
     often, seldom = (made(a_table(40_000, "10min", share), "y")["holdout"] for share in (0.5, 0.01))

@@ -24,7 +24,7 @@ def test_the_smallest_rung_that_no_larger_one_is_surely_ahead_of_is_enough() -> 
 
 
 def test_few_groups_make_a_lead_less_sure() -> None:
-    sure = Lead(higher="refit", gain=1.4, error=1.0)
+    sure = Lead(higher="refit", gain=1.7, error=1.0)
     assert sure.is_sure
     assert not sure.model_copy(update={"degrees_of_freedom": 3.0}).is_sure
 

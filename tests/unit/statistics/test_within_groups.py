@@ -91,6 +91,14 @@ def test_the_gain_within_days_is_kept_only_where_it_is_clearly_more_certain() ->
     assert sum(within is not None for within in kept) <= 6
 
 
+def test_a_constant_shift_of_all_answers_is_not_judged_within_days_where_it_cancels() -> None:
+    random = np.random.default_rng(0)
+    rows = _days(random, name="rmse")
+    shift = np.where(rows.times < 15 * DAY, 2.0, 2.3)  # as it was fitted before each part
+    assert gain_within_groups(rows._replace(new=rows.old + shift)) is None
+    assert gain_within_groups(rows._replace(new=rows.old + shift + random.normal(size=shift.size))) is not None
+
+
 def test_a_metric_without_a_value_within_groups_and_few_groups_have_none() -> None:
     rows = _days(np.random.default_rng(0))
     assert gain_within_groups(rows._replace(metric=metric("average_precision"))) is None
