@@ -7,6 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from everfit.tasks.models.run_files import download_run_files
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -34,7 +36,7 @@ def fetch_converted(client: "MlflowClient", version: "ModelVersion", folder: Pat
     tags = client.get_model_version(version.model, str(version.version)).tags
     if tags.get(FORMAT_TAG) != "onnx":
         return
-    downloaded = Path(client.download_artifacts(version.run_id, f"{_FOLDER}/{_FILE}", str(folder)))
+    downloaded = download_run_files(client, version.run_id, f"{_FOLDER}/{_FILE}", folder)
     downloaded.replace(folder / _FILE)
 
 

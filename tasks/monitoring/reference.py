@@ -17,6 +17,7 @@ from everfit.tasks.data.split import TrainingData
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.models.artifacts import file_digest
 from everfit.tasks.models.input_schema import InputSchema
+from everfit.tasks.models.run_files import download_run_files
 from everfit.tasks.predictions.prediction_log import PREDICTION, PROBABILITIES, SCORE
 from everfit.tasks.scoring.loading import announced
 from everfit.tasks.scoring.outliers import FILE as OUTLIERS_FILE
@@ -142,8 +143,8 @@ def load_reference(client: "MlflowClient", ledger: Ledger, version: ModelVersion
 
     with TemporaryDirectory(prefix="everfit-reference-") as folder:
         problem: Exception | None = None
-        try:  # all files at once: each call asks the server again where they are
-            client.download_artifacts(run_id, str(Path(PROFILE_FILE).parent), folder)
+        try:
+            download_run_files(client, run_id, str(Path(PROFILE_FILE).parent), folder)
         except (MlflowException, OSError) as error:
             problem = error
         names = [name for name in (PROFILE_FILE, SAMPLE_FILE, CLASSES_FILE) if Path(folder, name).is_file()]

@@ -16,6 +16,7 @@ from everfit.blocks.errors import ArtifactError
 from everfit.blocks.settings import Settings
 from everfit.tasks.core.records import ModelVersion, Record
 from everfit.tasks.models.artifacts import Digests, copy_digests, file_digest, needed_to_predict, overall_digest
+from everfit.tasks.models.run_files import download_run_files, run_files
 from everfit.tasks.models.signatures import (
     SIGNATURE_TAG,
     public_key,
@@ -110,9 +111,9 @@ def read_digests(client: "MlflowClient", version: ModelVersion) -> dict[str, str
         place.mkdir()
         digests = copy_digests(fetch(client, version, place, lambda *_: None))
         if version.run_id:
-            for item in client.list_artifacts(version.run_id, _REFERENCE):
-                if not item.is_dir and item.path not in digests:
-                    digests[item.path] = file_digest(Path(client.download_artifacts(version.run_id, item.path, folder)))
+            for path in run_files(client, version.run_id, _REFERENCE):
+                if path not in digests:
+                    digests[path] = file_digest(download_run_files(client, version.run_id, path, folder))
     return digests
 
 

@@ -54,10 +54,12 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 def package_versions() -> dict[str, str]:
     """Return the versions of the packages that a turn's result may depend on."""
-    versions = {}
-    for name in _RECORDED_PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    return versions
+    return {name: _version_of(name) for name in _RECORDED_PACKAGES}
+
+
+@cache
+def _version_of(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, Field
 from everfit.tasks.batch.label_answers import forget_answers
 from everfit.tasks.core.records import ModelVersion, Record
 from everfit.tasks.models.artifacts import file_digest
+from everfit.tasks.models.run_files import download_run_files, run_files
 from everfit.tasks.monitoring.reference import SAMPLE_FILE
 from everfit.tasks.retention import (
     deletion,
@@ -187,11 +188,11 @@ def _delete_from_sample(context: Context, version: ModelVersion, keys: Iterable[
     import pandas as pd
 
     client, run_id = context.mlflow, version.run_id
-    if not any(item.path == SAMPLE_FILE for item in client.list_artifacts(run_id, str(Path(SAMPLE_FILE).parent))):
+    if SAMPLE_FILE not in run_files(client, run_id, str(Path(SAMPLE_FILE).parent)):
         return 0
     with TemporaryDirectory(prefix="everfit-reference-") as folder:
-        path = client.download_artifacts(run_id, SAMPLE_FILE, folder)
-        _check_sample(context, version, Path(path))
+        path = download_run_files(client, run_id, SAMPLE_FILE, folder)
+        _check_sample(context, version, path)
         sample = pd.read_parquet(path)
         hit = sample[KEY].isin(list(keys))
         if hit.any():
@@ -199,9 +200,9 @@ def _delete_from_sample(context: Context, version: ModelVersion, keys: Iterable[
             if context.ledger.artifacts.find(version) is not None:
                 # Recorded before the file is replaced. If this is killed in between, the next run does both again.
                 context.ledger.artifacts.amend(
-                    version, {SAMPLE_FILE: file_digest(Path(path))}, actor=by, reason="the rows of a key were deleted"
+                    version, {SAMPLE_FILE: file_digest(path)}, actor=by, reason="the rows of a key were deleted"
                 )
-            client.log_artifact(run_id, path, str(Path(SAMPLE_FILE).parent))
+            client.log_artifact(run_id, str(path), str(Path(SAMPLE_FILE).parent))
         return int(hit.sum())
 
 

@@ -17,6 +17,7 @@ from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.models.artifacts import MODEL_PREFIX, Digests, file_digest
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.models.logged_model import EXAMPLE_KEY, MADE_UP, LoggedModel
+from everfit.tasks.models.run_files import download_run_files
 from everfit.tasks.monitoring.reference import PROFILE_FILE
 from everfit.tasks.registry import artifact_records, model_registry
 from everfit.tasks.scoring.loading import fetch
@@ -105,7 +106,7 @@ def _typical(client: "MlflowClient", version: ModelVersion, folder: Path) -> dic
     from mlflow.exceptions import MlflowException
 
     try:
-        path = Path(client.download_artifacts(version.run_id, PROFILE_FILE, str(folder)))
+        path = download_run_files(client, version.run_id, PROFILE_FILE, folder)
     except (MlflowException, OSError):
         return {}
     profile = Profile.model_validate_json(path.read_text(encoding="utf-8"))

@@ -7,7 +7,6 @@ of the turn in the workspace, and in its MLflow run, with Great Expectations' pa
 import json
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -17,6 +16,7 @@ from everfit.tasks.data.staged_batch import Batch
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.data.validation_page import validation_html
 from everfit.tasks.ledger.redaction import redact_rows
+from everfit.tasks.models.run_files import download_run_files, run_files
 from everfit.tasks.pages.writing import STORIES_FOLDER, write_model, write_overview
 from everfit.tasks.registry import tracking
 from everfit.tasks.turns.context import Context
@@ -84,10 +84,10 @@ def _rewrite(context: Context, path: str) -> None:
 
 def _rewrite_run(context: Context, run_id: str, record: Mapping[str, Any]) -> None:
     client = context.mlflow
-    there = {item.path for item in client.list_artifacts(run_id)}
+    there = set(run_files(client, run_id))
     with TemporaryDirectory(prefix="everfit-examples-") as folder:
         for name in sorted(there & {*_DOCUMENTS}):
-            content = json.loads(Path(client.download_artifacts(run_id, name, folder)).read_text(encoding="utf-8"))
+            content = json.loads(download_run_files(client, run_id, name, folder).read_text(encoding="utf-8"))
             if (wanted := without_examples(content)) != content:
                 client.log_dict(run_id, wanted, name)
     if _PAGE in there:

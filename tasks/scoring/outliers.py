@@ -22,6 +22,7 @@ import pandas as pd
 from pydantic import Field
 
 from everfit.tasks.core.records import Record
+from everfit.tasks.models.run_files import download_run_files, run_files
 from everfit.tasks.statistics.columns import numbers_of
 from everfit.tasks.statistics.profile import ColumnProfile, Profile
 
@@ -200,7 +201,7 @@ def read_detector(folder: Path) -> OutlierDetector | None:
 
 def fetch_detector(client: "MlflowClient", version: "ModelVersion", folder: Path) -> None:
     """Download the detector that was logged with a version's run next to its files, if there is one."""
-    if not version.run_id or not any(item.path == FILE for item in client.list_artifacts(version.run_id, "reference")):
+    if not version.run_id or FILE not in run_files(client, version.run_id, str(Path(FILE).parent)):
         return
-    downloaded = Path(client.download_artifacts(version.run_id, FILE, str(folder)))
+    downloaded = download_run_files(client, version.run_id, FILE, folder)
     downloaded.replace(folder / downloaded.name)

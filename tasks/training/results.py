@@ -1,5 +1,9 @@
 """Results of training: the score of each candidate, and the fitted model."""
 
+import hashlib
+import os
+import threading
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,12 +14,18 @@ from pydantic import AwareDatetime, Field
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.data.split import Sample
 from everfit.tasks.models.skops_format import load_model
+from everfit.tasks.models.trusted_nodes import TRUSTED_VARIABLE
 from everfit.tasks.statistics.corrections import Correction
 from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.training.search import Setting, TuningTrial
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
+
+_MOST_BYTES = 16 * 2**20
+"""Models that were read lately stay in memory as long as their files are together at most as large."""
+_lately: "OrderedDict[tuple[bytes, str], tuple[Pipeline, int]]" = OrderedDict()
+_lock = threading.Lock()
 
 
 class CandidateResult(Record):
@@ -116,5 +126,21 @@ class Fitted(Record):
 
 
 def read_model(fitted: Fitted, workspace: Workspace) -> "Pipeline":
-    """Load the pipeline that an earlier step has fitted."""
-    return load_model(workspace.read(fitted.path))
+    """Load the pipeline that an earlier step has fitted.
+
+    The steps of a turn read the same few models again and again. Small ones that were read lately are given out again,
+    so nobody may change one.
+    """
+    content = workspace.read(fitted.path)
+    # What is trusted belongs to it: a model that may no longer be loaded must not be found here.
+    key = (hashlib.sha256(content).digest(), os.environ.get(TRUSTED_VARIABLE, ""))
+    with _lock:
+        if key in _lately:
+            _lately.move_to_end(key)
+            return _lately[key][0]
+    model = load_model(content)
+    with _lock:
+        _lately[key] = model, len(content)
+        while sum(size for _, size in _lately.values()) > _MOST_BYTES:
+            _lately.popitem(last=False)
+    return model
