@@ -35,12 +35,12 @@ class CapacityError(Exception):
 
 
 def measure_capacity(
-    versions: Mapping[str, ModelVersion], records: Sequence[Mapping[str, Any]], ends: float
+    versions: Mapping[str, tuple[ModelVersion, Path]], records: Sequence[Mapping[str, Any]], ends: float
 ) -> dict[str, dict[str, float]]:
     """Return `requests_per_second` and `p99_ms` of each version, of requests with one row.
 
     Args:
-        versions: The versions by name.
+        versions: The versions by name, each with the folder of its checked files.
         records: Rows that each version is asked about, in turns.
         ends: Moment on the clock of `time.monotonic` by which it must be done.
 
@@ -82,9 +82,12 @@ def rounds_agree(rates: Sequence[float]) -> bool:
 
 
 @contextmanager
-def _server(versions: Mapping[str, ModelVersion]) -> Iterator["subprocess.Popen[str]"]:
+def _server(versions: Mapping[str, tuple[ModelVersion, Path]]) -> Iterator["subprocess.Popen[str]"]:
     with TemporaryDirectory(prefix="everfit-capacity-") as folder:
-        content = {name: version.model_dump(mode="json") for name, version in versions.items()}
+        content = {
+            name: {"version": version.model_dump(mode="json"), "folder": str(files)}
+            for name, (version, files) in versions.items()
+        }
         Path(folder, VERSIONS_FILE).write_text(json.dumps(content), encoding="utf-8")
         with Path(folder, "errors").open("w+", encoding="utf-8") as errors:
             process = subprocess.Popen(  # noqa: S603

@@ -15,8 +15,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.models.skops_format import import_without_listing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from everfit.infra.serving.servable import Servable
@@ -50,33 +53,37 @@ def check_version(version: ModelVersion, rows: Path, champion: ModelVersion | No
     from everfit.tasks.storage.workspace import Workspace
 
     loaded, ends = False, time.monotonic() + WITHIN
-    try:
-        with TemporaryDirectory(prefix="everfit-serving-") as folder:
-            workspace = Workspace(Settings().workspace)
-            folder_ = ModelCache(Path(folder), workspace).fetch(tracking_client(Settings()), version)
-            size = sum(file.stat().st_size for file in folder_.rglob("*") if file.is_file())
-            servable = load_servable(folder_, version)
-        loaded = True
-        inputs, scorer = servable.inputs, servable.scorer
-        features = feature_columns(pd.read_parquet(rows), inputs)
-        count = len(next(iter(features.values())))
-        p99 = min(_p99(servable, features, min(count, _TIMED_ROWS)) for _ in range(_ROUNDS))
-        answered = scorer.score_columns(inputs.check(features, count, new_categories=True))
-    except Exception as error:  # noqa: BLE001 - the service could not serve the version, for any reason
-        return {"loaded": loaded, "problem": f"{type(error).__name__}: {error}"}
-    scores = answered.values if answered.probabilities is None else answered.probabilities
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return {
-        "scores": scores.tolist(),
-        "p99_ms": p99,
-        "size_mb": size / _MEGABYTE,
-        "memory_mb": peak / _MEGABYTE,
-        **_capacity(version, champion, pd.read_parquet(rows).head(_TIMED_ROWS), servable.inputs, ends),
-    }
+    with TemporaryDirectory(prefix="everfit-serving-") as folder:
+        try:
+            cache = ModelCache(Path(folder), Workspace(Settings().workspace))
+            client = tracking_client(Settings())
+            own = cache.fetch(client, version)
+            size = sum(file.stat().st_size for file in own.rglob("*") if file.is_file())
+            servable = load_servable(own, version)
+            loaded = True
+            inputs, scorer = servable.inputs, servable.scorer
+            features = feature_columns(pd.read_parquet(rows), inputs)
+            count = len(next(iter(features.values())))
+            p99 = min(_p99(servable, features, min(count, _TIMED_ROWS)) for _ in range(_ROUNDS))
+            answered = scorer.score_columns(inputs.check(features, count, new_categories=True))
+        except Exception as error:  # noqa: BLE001 - the service could not serve the version, for any reason
+            return {"loaded": loaded, "problem": f"{type(error).__name__}: {error}"}
+        scores = answered.values if answered.probabilities is None else answered.probabilities
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        copies = {CHALLENGER: (version, own)}
+        with contextlib.suppress(Exception):  # a champion that is broken is no reason not to measure the challenger
+            copies |= {} if champion is None else {CHAMPION: (champion, cache.fetch(client, champion))}
+        return {
+            "scores": scores.tolist(),
+            "p99_ms": p99,
+            "size_mb": size / _MEGABYTE,
+            "memory_mb": peak / _MEGABYTE,
+            **_capacity(copies, pd.read_parquet(rows).head(_TIMED_ROWS), servable.inputs, ends),
+        }
 
 
 def _capacity(
-    version: ModelVersion, champion: ModelVersion | None, rows: "pd.DataFrame", inputs: "InputSchema", ends: float
+    copies: "Mapping[str, tuple[ModelVersion, Path]]", rows: "pd.DataFrame", inputs: "InputSchema", ends: float
 ) -> dict[str, Any]:
     """Return the capacity of both versions, or of the challenger alone, or why it was not measured."""
     from everfit.infra.serving.capacity import CapacityError, measure_capacity
@@ -86,8 +93,7 @@ def _capacity(
     own = [{**inputs.example(), **{name: values[row] for name, values in features.items()}} for row in range(len(rows))]
     problem = ""
     # The champion may have other columns, or be broken: then the challenger is measured alone.
-    both = [] if champion is None else [{CHALLENGER: version, CHAMPION: champion}]
-    for versions in (*both, {CHALLENGER: version}):
+    for versions in ([copies] if CHAMPION in copies else []) + [{CHALLENGER: copies[CHALLENGER]}]:
         try:
             return {"capacity": measure_capacity(versions, own, ends)}
         except CapacityError as error:
@@ -111,6 +117,7 @@ def _p99(servable: "Servable", features: dict[str, list[Any]], rows: int) -> flo
 def main() -> None:
     """Print the result on standard output, and keep the libraries from writing to it."""
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
+    import_without_listing()
     version, rows = ModelVersion.model_validate_json(sys.argv[1]), Path(sys.argv[2])
     champion = ModelVersion.model_validate_json(sys.argv[3]) if len(sys.argv) > 3 else None
     with contextlib.redirect_stdout(sys.stderr):

@@ -47,7 +47,7 @@ def download_run_files(client: "MlflowClient", run_id: str, path: str, to: str |
 
     store = _store(client, run_id)
     try:
-        return Path(store.download_artifacts(path, str(to)))
+        return Path(store.download_artifacts(path, str(to)))  # type: ignore[no-untyped-call]
     except Exception as error:  # each kind of store has errors of its own
         problem = f"{path!r} of run {run_id!r} can't be read: {type(error).__name__}: {error}"
         raise MlflowException(problem, error_code=RESOURCE_DOES_NOT_EXIST) from error
@@ -59,5 +59,5 @@ def _store(client: "MlflowClient", run_id: str) -> "ArtifactRepository":
     known = _STORES.setdefault(client, {})
     if run_id not in known:
         uri = client.get_run(run_id).info.artifact_uri
-        known[run_id] = get_artifact_repository(uri, client.tracking_uri)  # type: ignore[no-untyped-call]
+        known[run_id] = get_artifact_repository(uri, client.tracking_uri)
     return known[run_id]
