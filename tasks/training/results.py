@@ -132,7 +132,7 @@ def read_model(fitted: Fitted, workspace: Workspace) -> "Pipeline":
     so nobody may change one.
     """
     content = workspace.read(fitted.path)
-    # What is trusted belongs to it: a model that may no longer be loaded must not be found here.
+    # The key names what is trusted too: a model that may no longer be loaded must not be found here.
     key = (hashlib.sha256(content).digest(), os.environ.get(TRUSTED_VARIABLE, ""))
     with _lock:
         if key in _lately:
