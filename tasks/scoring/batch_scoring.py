@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+_AT_ONCE = 100_000
+"""Rows that are scored and written together."""
+
 
 @dataclass(frozen=True)
 class ScoringBatch:
@@ -82,11 +85,9 @@ def score_window(
 
     def new_rows() -> "Iterator[tuple[pd.DataFrame, list[str]]]":
         nonlocal aside
-        for chunk in chunks:
-            if len(chunk) == 0:
-                continue
-            _require_inputs(scorer, chunk)
-            brought = scorer.inputs.bring(chunk)
+        for piece in _pieces(chunks):
+            _require_inputs(scorer, piece)
+            brought = scorer.inputs.bring(piece)
             aside = aside.with_rows(brought, key)
             rows = scorer.inputs.conform(brought[~faulty(brought)].drop(columns=FAULTS).reset_index(drop=True))
             # The same rows always get the same ids, so that they can be recognised.
@@ -100,6 +101,13 @@ def score_window(
         prediction_log.append(table, logged, f"score-{hashlib.sha256(''.join(ids).encode()).hexdigest()[:32]}")
         added += len(ids)
     return added, aside
+
+
+def _pieces(chunks: "Iterable[pd.DataFrame]") -> "Iterator[pd.DataFrame]":
+    """Cut chunks into pieces whose scores, ids and columns of Python's own values are small too."""
+    for chunk in chunks:
+        for start in range(0, len(chunk), _AT_ONCE):
+            yield chunk[start : start + _AT_ONCE].reset_index(drop=True)
 
 
 def _require_inputs(scorer: Scorer, rows: "pd.DataFrame") -> None:
