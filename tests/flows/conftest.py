@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import yaml
+from prefect.client.orchestration import get_client
+from support.bootstrapping import MODEL, Server
 from support.deliveries import SPEC, deliveries, write_month
 from support.prepared import copied, prepared, sources, working_in
 
@@ -98,3 +100,21 @@ def _deliver(folder: Path) -> str:
     path = folder / "deliveries.yaml"
     path.write_text(yaml.safe_dump(SPEC))
     return str(path)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with get_client(sync_client=True) as prefect:
+        found = Server(prefect)
+        found.write()
+        yield found
+        for deployment in prefect.read_deployments():
+            prefect.delete_deployment(deployment.id)
+        for automation in prefect.read_automations():
+            prefect.delete_automation(automation.id)
+        for document in prefect.read_block_documents():
+            if document.name == MODEL:
+                prefect.delete_block_document(document.id)
+        for name in ("everfit_specs", "everfit_services", "everfit_notification", "everfit_schedules"):
+            if prefect.read_variable_by_name(name) is not None:
+                prefect.delete_variable_by_name(name)

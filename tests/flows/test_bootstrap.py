@@ -1,92 +1,29 @@
 """A Prefect server is set up: what is made, what is left, and what a person or another project has there."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import BlockSchemaCreate
 from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from support.bootstrapping import MODEL, Server
 from support.deliveries import SPEC
 
 from everfit.blocks.errors import DeploymentError, SpecError
 from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
-from everfit.deployments.server import files
 from everfit.deployments.server.bootstrap import Options, bootstrap
-from everfit.deployments.server.changes import Change, Changes
-from everfit.deployments.server.removal import remove_model
-from everfit.deployments.server.variables import read_table, write_table
+from everfit.deployments.server.changes import Change
 from everfit.tasks.core.people import Person, RoleError
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.steps.context import find_context, open_context
 from everfit.tasks.turns.accepted_spec import accept_spec
 
-MODEL = "parcels"  # no other story of this server has it
-
 pytestmark = pytest.mark.usefixtures("prefect_server", "workspace")
-
-
-class Server:
-    """A server, and a project with one spec."""
-
-    def __init__(self, prefect: Any) -> None:
-        self.prefect = prefect
-
-    def set_up(self, **options: Any) -> list[Change]:
-        """Bootstrap, and give what was not left as it was."""
-        return [change for change in bootstrap(Settings(), Options(**options)).made if change.status != "unchanged"]
-
-    def write(self, **changes: Any) -> None:
-        path = Path("deployments/models") / f"{MODEL}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(SPEC | {"name": MODEL} | changes))
-
-    def write_deployments(self, *flows: str) -> None:
-        """A file of the project's own, with these alone: a story of blocks needs no others."""
-        content = files.read_prefect_file().model_dump(by_alias=True, exclude_none=True, mode="json")
-        content["deployments"] = [each for each in content["deployments"] if each["entrypoint"].endswith(flows)]
-        Path("deployments/prefect.yaml").write_text(yaml.safe_dump(content))
-
-    @property
-    def block(self) -> Any:
-        return self.prefect.read_block_document_by_name(MODEL, ModelSpec.get_block_type_slug())
-
-    def edit(self, **data: Any) -> None:
-        """As the form of the UI does it."""
-        sent = {"data": {**self.block.data, **data}, "merge_existing_data": False}
-        self.prefect.request("PATCH", "/block_documents/{id}", path_params={"id": self.block.id}, json=sent)
-
-    @property
-    def everything(self) -> dict[str, Any]:
-        """All that a bootstrap could touch."""
-        return {
-            path: self.prefect.request("POST", f"/{path}/filter", json={"limit": 200}).json()
-            for path in ("deployments", "automations", "work_pools", "block_documents", "variables")
-        }
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with get_client(sync_client=True) as prefect:
-        found = Server(prefect)
-        found.write()
-        yield found
-        for deployment in prefect.read_deployments():
-            prefect.delete_deployment(deployment.id)
-        for automation in prefect.read_automations():
-            prefect.delete_automation(automation.id)
-        for document in prefect.read_block_documents():
-            if document.name == MODEL:
-                prefect.delete_block_document(document.id)
-        for name in ("everfit_specs", "everfit_services", "everfit_notification", "everfit_schedules"):
-            if prefect.read_variable_by_name(name) is not None:
-                prefect.delete_variable_by_name(name)
 
 
 def theirs(prefect: Any) -> tuple[Any, Any]:
@@ -281,74 +218,6 @@ def test_a_deployment_of_another_project_is_not_overwritten(server: Server, monk
 
     monkeypatch.setenv("EVERFIT_PROJECT", "another")
     with pytest.raises(DeploymentError, match=r"belongs to the project .* and this is the project 'another'"):
-        server.set_up()
-
-
-def test_schedules_of_the_spec_are_deployed_and_one_that_a_person_edited_stays(server: Server) -> None:
-    server.write(schedules={"monitoring": "5 6 * * 1-5", "scoring": "30 * * * *", "timezone": "Europe/Berlin"})
-    server.write_deployments("monitoring", "scoring")
-    server.set_up()
-
-    def deployed(flow: str) -> Any:
-        return server.prefect.read_deployment_by_name(f"{flow}/{MODEL}").schedules[0]
-
-    found = {flow: deployed(flow) for flow in ("monitoring", "scoring")}
-    assert {flow: (one.schedule.cron, one.schedule.timezone, one.active) for flow, one in found.items()} == {
-        "monitoring": ("5 6 * * 1-5", "Europe/Berlin", True),
-        "scoring": ("30 * * * *", "Europe/Berlin", True),  # what a spec schedules is on
-    }
-
-    # When a person edits one on the server, then it stays, and the spec changes the other
-    deployment = server.prefect.read_deployment_by_name(f"monitoring/{MODEL}")
-    edited = {"schedule": {"cron": "0 12 * * *", "timezone": "UTC"}, "active": True}
-    path = {"id": deployment.id, "schedule_id": found["monitoring"].id}
-    server.prefect.request("PATCH", "/deployments/{id}/schedules/{schedule_id}", path_params=path, json=edited)
-    server.write(schedules={"monitoring": "9 9 * * *", "scoring": "off"})
-
-    kept = [each for each in server.set_up() if each.kind == "schedule"]
-
-    assert [(each.name, each.status) for each in kept] == [(f"monitoring/{MODEL} hourly", "kept")]
-    assert deployed("monitoring").schedule.cron == "0 12 * * *"
-    assert not deployed("scoring").active
-
-
-def test_a_server_remembers_the_schedules_of_many_models_in_variables_that_are_small_enough(server: Server) -> None:
-    def written(table: dict[str, Any], before: dict[str, Any]) -> list[Change]:
-        changes = Changes(dry_run=False)
-        write_table(server.prefect, "everfit_schedules", before, table, changes)
-        assert read_table(server.prefect, "everfit_schedules") == table
-        return changes.made
-
-    def variables() -> set[str]:
-        found = server.prefect.request("POST", "/variables/filter", json={}).json()
-        return {variable["name"] for variable in found if variable["name"].startswith("everfit_schedules")}
-
-    many = {f"monitoring/model-{number}": {"hourly": {"cron": "7 * * * *", "é": "ü" * 40}} for number in range(60)}
-    written(many, {})
-    assert len(variables()) > 2
-    assert [change.status for change in written(many, many)] == ["unchanged"]
-
-    few = dict(list(many.items())[:2])
-    assert [change.status for change in written(few, many)] == ["changed"]
-    assert variables() == {"everfit_schedules"}
-
-
-def test_a_model_that_is_gone_leaves_no_schedules_in_memory(server: Server) -> None:
-    server.write_deployments("monitoring")
-    server.set_up()
-    assert read_table(server.prefect, "everfit_schedules")
-
-    remove_model(server.prefect, MODEL, Changes(dry_run=False))
-
-    assert read_table(server.prefect, "everfit_schedules") == {}
-
-
-def test_a_schedule_that_is_none_is_one_clear_error(server: Server) -> None:
-    server.write(schedules={"monitoring": "99 99 * * *"})
-    with pytest.raises(DeploymentError, match=r"schedules.monitoring: '99 99"):
-        server.set_up()
-    server.write(schedules={"monitoring": "hourly"})
-    with pytest.raises(DeploymentError, match=r"'hourly' is no cron expression; give minute, hour"):
         server.set_up()
 
 
