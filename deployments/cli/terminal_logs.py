@@ -23,6 +23,9 @@ class OneLineFormatter(logging.Formatter):
             error, record = record.exc_info[1], copy.copy(record)
             record.msg = f"{record.getMessage()}: {type(error).__name__}: {_line(str(error))}"
             record.args, record.exc_info, record.exc_text = None, None, None
+        elif "[SQL: " in (text := record.getMessage()):
+            record = copy.copy(record)
+            record.msg, record.args = _line(text), None
         return self._inner.format(record)
 
 

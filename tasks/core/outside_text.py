@@ -17,8 +17,10 @@ import orjson
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _TAG = re.compile(r"<(?=[\w/!?@#])")
 _MARKDOWN = str.maketrans({"<": r"\<", "[": r"\[", "]": r"\]", "|": r"\|", "\n": " "})
+_ESCAPE = re.compile(r"\\(?=[^\w\s]|$)")  # before a letter Markdown shows a backslash as it is
+_MENTION = re.compile(r"(?<![\w.+-])@(?=\w)")
 _MARKUP = str.maketrans({"<": "[", ">": "]"})
-_FORMULA = ("=", "+", "-", "@", "\t", "\n")
+_FORMULA = re.compile(r"\s*[=+@\uff1d\uff0b\uff0d\uff20-]|[\t\n]")
 
 
 def terminal_text(text: str) -> str:
@@ -108,22 +110,22 @@ def markdown_text(text: str) -> str:
 
     Example:
         >>> markdown_text("![x](https://example.com)|")
-        '!\\\\[x\\\\](https://example.com)\\\\|'
+        '!\\[x\\](https://example.com)\\|'
     """
-    return terminal_text(text).translate(_MARKDOWN)
+    return _ESCAPE.sub(r"\\\\", terminal_text(text)).translate(_MARKDOWN)
 
 
 def message_text(text: str) -> str:
-    """Return text for a notification, whose receiver may read tags, such as a mention or a link with another name.
+    """Return text for a notification, whose receiver may read tags, mentions, and links with another name.
 
     Args:
         text: Any text.
 
     Example:
-        >>> message_text("<!channel> and 1 < 2")
-        '< !channel> and 1 < 2'
+        >>> message_text("<!channel> and 1 < 2, @everyone")
+        '< !channel> and 1 < 2, @ everyone'
     """
-    return _TAG.sub("< ", terminal_text(text))
+    return _MENTION.sub("@ ", _TAG.sub("< ", terminal_text(text))).replace("](", "] (")
 
 
 def cell_text(value: Any) -> Any:
@@ -139,4 +141,4 @@ def cell_text(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = terminal_text(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if _FORMULA.match(text) else text

@@ -41,15 +41,34 @@ def test_markdown_gets_no_tags_links_or_further_cells() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (r"\<img src=x>", r"\\\<img src=x>"),  # a backslash of the data's own must not escape the one that is added
+        (r"\[x\](https://evil.example)", r"\\\[x\\\](https://evil.example)"),
+        (r"\\<b>", r"\\\\\<b>"),
+        (r"C:\new", r"C:\new"),
+        ("end\\", r"end\\"),
+    ],
+)
+def test_a_backslash_in_the_data_escapes_nothing_in_markdown(given: str, shown: str) -> None:
+    assert markdown_text(given) == shown
+
+
 def test_a_notification_gets_no_mentions_and_no_links_with_other_names() -> None:
     assert message_text("<!channel> <https://evil.example|here> but 1 < 2 <= 3") == (
         "< !channel> < https://evil.example|here> but 1 < 2 <= 3"
+    )
+    assert message_text("@everyone, ask ann@example.com [here](https://evil.example)") == (
+        "@ everyone, ask ann@example.com [here] (https://evil.example)"
     )
     state = ended(Completed(name="Done", message="<b>bold</b>", data={}))
     assert state.message == "< b>bold< /b>"
 
 
-@pytest.mark.parametrize("text", ["=cmd|'/c calc'!A0", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\n=1"])
+@pytest.mark.parametrize(
+    "text", ["=cmd|'/c calc'!A0", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\n=1", " =1", "\u2028=1", "\uff1d1"]
+)
 def test_a_spreadsheet_computes_nothing(text: str, tmp_path: Path) -> None:
     assert cell_text(text) == f"'{text}"
     rows = pd.DataFrame({"_prediction_id": ["id-1"], "city": [text], "x": [-1.5]})

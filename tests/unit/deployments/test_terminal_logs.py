@@ -19,16 +19,17 @@ def test_a_traceback_is_told_in_one_line_to_people_and_whole_to_others() -> None
     for handler in handlers:
         logger.addHandler(handler)
 
+    statement = "[SQL: SELECT 1] (Background on this error at: https://sqlalche.me/e/1)"
     try:
-        raise OSError(
-            30, "Read-only\nfile system [SQL: SELECT 1] (Background on this error at: https://sqlalche.me/e/1)"
-        )
+        raise OSError(30, f"Read-only\nfile system {statement}")
     except OSError:
         logger.exception("the page of %r could not be written", "sales")
+    logger.warning("a card was not written: %s", f"Read-only file system {statement}")
     logger.warning("no error")
 
     assert terminal.getvalue().splitlines() == [
         "ERROR  the page of 'sales' could not be written: OSError: [Errno 30] Read-only file system",
+        "WARNING  a card was not written: Read-only file system",
         "WARNING  no error",
     ]
     assert "Traceback" in page.getvalue()
