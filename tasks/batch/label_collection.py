@@ -21,6 +21,7 @@ from everfit.tasks.batch.source_rows import read_rows
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.data.split import label_is_visible
 from everfit.tasks.predictions import label_recording, labels
+from everfit.tasks.predictions.label_index import LabelIndex
 from everfit.tasks.predictions.label_recording import RecordedLabels
 from everfit.tasks.predictions.label_times import followed, is_deep
 from everfit.tasks.scoring.set_aside import RowsSetAside
@@ -31,6 +32,9 @@ from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.values import FAULTS, bring_known, faulty
 from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.turns.context import Context
+
+_ROWS_AT_ONCE = 100_000
+"""Labels of so many rows are written at once: a source of many small files would make a commit for each."""
 
 
 class CollectedLabels(Record):
@@ -119,8 +123,17 @@ def record_source_labels(context: Context, window: Window) -> tuple[RecordedLabe
     recorded, aside, found = RecordedLabels(), RowsSetAside(), GivenLabels()
     classes: dict[str, float] | None = None
     held: list[pd.DataFrame] = []
+    waiting: list[pd.DataFrame] = []
+    index = LabelIndex()
     collection = BegunCollection(context.workspace, spec.name, window)
     kinds, deleted = label_kinds(spec, context.workspace), read_deleted_keys(context.workspace, spec.name)
+
+    def record() -> None:
+        nonlocal recorded, waiting
+        if any(map(len, waiting)):
+            recorded = sum(label_recording.record_requests(table, waiting, deleted, index), recorded)
+        waiting = []
+
     # Without a key, a label finds its prediction by the features, and a joined source may have some of them.
     for rows in read_rows(context, window, joins=bool(spec.columns.identity)):
         if target not in rows:
@@ -140,11 +153,14 @@ def record_source_labels(context: Context, window: Window) -> tuple[RecordedLabe
         held.append(_known_labels(frame[good & is_new], spec, window.until))
         if len(known := _known_labels(frame[good & ~is_new], spec, window.until)):
             collection.begin()
-        recorded += label_recording.record_labels(table, known, deleted)
+            waiting.append(known)
+        if sum(map(len, waiting)) >= _ROWS_AT_ONCE:
+            record()
+    record()
     if found.total >= FEWEST_LABELS:
         refuse_other_spelling(found, classes or {}, spec.name)
-    for new in held:
-        recorded += label_recording.record_labels(table, new, deleted)
+    waiting = held
+    record()
     collection.end()
     return recorded, aside
 

@@ -31,7 +31,7 @@ def serving(folder: Path) -> Iterator[str]:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        server = _start(port, database)
+        server = _start(port, database, has_blocks=empty.exists())
         try:
             _wait_for(server, f"http://127.0.0.1:{port}/api/health")
             if not empty.exists():
@@ -67,7 +67,7 @@ def send_everything() -> None:
     run_coro_as_sync(drain())
 
 
-def _start(port: int, database: Path) -> "subprocess.Popen[bytes]":
+def _start(port: int, database: Path, *, has_blocks: bool) -> "subprocess.Popen[bytes]":
     from everfit.deployments.cli.environment import UVICORN
 
     command = [sys.executable, "-c", UVICORN, "--factory", "prefect.server.api.server:create_app"]
@@ -78,6 +78,9 @@ def _start(port: int, database: Path) -> "subprocess.Popen[bytes]":
         # As Prefect starts a server for a flow that has none: without the services that look after deployments.
         "PREFECT__SERVER_EPHEMERAL": "1",
         "PREFECT__SERVER_FINAL": "1",
+        # To find out whether the types of blocks changed, a server imports every collection that is installed.
+        "PREFECT_API_BLOCKS_REGISTER_ON_START": str(not has_blocks).lower(),
+        "PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false",
         # No automation of these tests is to act, and without them the server has nothing to look through every second.
         "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "0",
         # States of tasks are written some at a time; by itself the server writes each in a transaction of its own.

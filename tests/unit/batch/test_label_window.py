@@ -10,11 +10,13 @@ from support.deliveries import SPEC, deliveries, write_month
 
 from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
+from everfit.tasks.batch import label_collection
 from everfit.tasks.batch.label_collection import label_window, record_source_labels
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import label_recording, labels
 from everfit.tasks.predictions.label_recording import RecordedLabels
 from everfit.tasks.storage.row_hashes import row_keys
+from everfit.tasks.storage.tables import KEY
 from everfit.tasks.turns.context import Context
 
 START, WEEK = datetime(2024, 3, 4, tzinfo=UTC), timedelta(days=7)
@@ -88,15 +90,16 @@ def test_labels_that_a_collection_left_out_when_it_broke_off_are_collected_by_th
     for number, name in ((0, "b"), (1, "a")):  # the newest labels come first
         write_month(Path.cwd(), name, rows(number))
     until, window = week(1).until, label_window(context, week(1).until)
-    record, chunks = label_recording.record_labels, iter([1])
+    record, chunks = label_recording.record_requests, iter([1])
 
-    def full_disk(*given: Any) -> RecordedLabels:
+    def full_disk(*given: Any) -> list[RecordedLabels]:
         if next(chunks, None) is None:
             raise OSError("No space left on device")
         return record(*given)
 
     with monkeypatch.context() as patch:
-        patch.setattr(label_recording, "record_labels", full_disk)
+        patch.setattr(label_recording, "record_requests", full_disk)
+        patch.setattr(label_collection, "_ROWS_AT_ONCE", 1)  # each file's labels are written by themselves
         with pytest.raises(OSError, match="No space"):
             record_source_labels(context, window)
     added = record_source_labels(context, label_window(context, until))[0].added
@@ -105,6 +108,33 @@ def test_labels_that_a_collection_left_out_when_it_broke_off_are_collected_by_th
     since = label_window(context, until).since
     assert since is not None
     assert since > week(0).until  # once it has ended, only what may be new is read again
+
+
+def test_labels_of_many_files_are_written_at_once_and_as_if_file_by_file(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = list(rows(0).groupby("sent_at", sort=True).ngroup() // 40)
+    for number, (_, part) in enumerate(rows(0).groupby(days)):
+        write_month(Path.cwd(), f"day-{number}", part)
+    again = rows(0).head(50).assign(late=lambda frame: ~frame["late"])
+    write_month(Path.cwd(), "day-late", again.assign(known_at=again["known_at"] + timedelta(hours=1)))
+    table, until = context.workspace.table("deliveries", "labels"), week(1).until
+
+    recorded, _ = record_source_labels(context, Window(until=until))
+    at_once, version = table.read(), table.version()
+    context.workspace.filesystem.rm(context.workspace.file("deliveries", "labels"), recursive=True)
+    monkeypatch.setattr(label_collection, "_ROWS_AT_ONCE", 1)
+    by_file, _ = record_source_labels(context, Window(until=until))
+
+    assert recorded == by_file
+    assert (recorded.added, recorded.corrected) == (280, 50)
+    columns = [KEY, labels.LABEL_TIME, labels.LABEL, labels.REVISION]
+    order = [KEY, labels.LABEL_TIME, labels.REVISION]
+    pd.testing.assert_frame_equal(
+        at_once[columns].sort_values(order, ignore_index=True),
+        table.read()[columns].sort_values(order, ignore_index=True),
+    )
+    assert version < 3 < table.version()
 
 
 def test_labels_given_by_hand_say_nothing_of_what_the_source_has(context: Context) -> None:
