@@ -66,7 +66,7 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     trials.advance_trial(context, until)
     outcomes = act.note_outcomes(monitored, signals, decision)
     call = act.call_turn(monitored, decision)
-    if call is not None and call.start and not act.start_deployment(monitored, call):
+    if call is not None and call.turn_id is not None and not act.start_deployment(monitored, call):
         training(model, until, decision.trigger(), return_state=True)
 
     # Once a month, measure what the loop has been worth.

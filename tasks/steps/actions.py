@@ -133,6 +133,8 @@ def call_turn(monitored: MonitoredModel, decision: TriageDecision) -> RequestOut
 def start_deployment(monitored: MonitoredModel, call: RequestOutcome) -> bool:
     """Start the model's training deployment, if there is one, without waiting for it.
 
+    A turn that was requested before, and whose process died before it began, is started too.
+
     Returns:
         Whether it was started; if not, the turn must run in this process.
     """

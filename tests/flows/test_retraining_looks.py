@@ -22,11 +22,20 @@ from everfit.tasks.turns.turn_record import TurnRecord
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 
-def test_concept_shift_is_retrained_once_and_the_new_champion_is_better(watched: str) -> None:
+def test_concept_shift_is_retrained_once_and_the_new_champion_is_better(
+    watched: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = with_spec(watched, training=SPEC["training"] | {"holdout": "6d", "window": "14d"})
     assert run(monitoring, model, live(model, 0))["verdict"] == "healthy"
     until = live(model, 1, rows(window_of(1)[0], 1, strength=-3.0))
 
+    def dies(*_: object, **__: object) -> None:
+        raise RuntimeError("the process died before the turn began")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("everfit.flows.monitoring_flow.training", dies)
+        with pytest.raises(RuntimeError, match="died before"):
+            run(monitoring, model, until)
     first = run(monitoring, model, until)
     again = run(monitoring, model, until)
 
