@@ -179,7 +179,9 @@ def uncertain(case: Case) -> Finding | None:
     if estimated is not None and estimated.lost and estimated_loss_rule(case) is None:
         trust = f"trust in the estimate is only {signals.estimate.trust:.2f}"
         reasons.append(f"{estimated.summary}; no action, because {trust}")
-    early = early_loss(signals.early, signals.quality.baseline, case.policy.monitoring)
+    # Right after a release no answer of the champion is mature, and early labels are the first to tell.
+    baseline = signals.quality.baseline or signals.estimate.baseline
+    early = early_loss(signals.early, baseline, case.policy.monitoring)
     if early is not None:
         reasons.append(
             f"early labels show a loss of {early:.4g}: {signals.early.details}; no action before more labels are known"

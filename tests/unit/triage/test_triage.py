@@ -16,10 +16,11 @@ from support.triage import (
     signals,
 )
 from support.triage_cases import CASES
+from support.triage_reasons import early
 
 from everfit.tasks.triage import RULES
 from everfit.tasks.triage.history import History
-from everfit.tasks.triage.quality_signals import QualitySignal
+from everfit.tasks.triage.quality_signals import EstimateSignal, QualitySignal
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -61,6 +62,16 @@ def test_nothing_that_failed_or_is_absent_is_healthy(name: str) -> None:
         for status in ("failed", "absent", "not_enough"):
             unknown = result.model_copy(update={area: getattr(signals(), area).model_copy(update={"status": status})})
             assert decide(unknown, history, **retraining).verdict != "healthy"
+
+
+def test_early_labels_tell_of_a_loss_before_any_answer_of_a_new_champion_is_mature() -> None:
+    unknown = QualitySignal(status="not_enough", reason="the champion answered nothing that could have labels")
+    known = EstimateSignal(
+        status="measured", metric="roc_auc", value=0.8, standard_error=0.01, baseline=quality().baseline
+    )
+    for value, told in ((0.6, True), (0.7, False)):
+        decision = decide(signals(quality=unknown, estimate=known, early=early(value)), History())
+        assert any("early labels show a loss" in reason for reason in decision.reasons) is told
 
 
 def test_the_same_evidence_gives_the_same_id_and_later_history_does_not_matter() -> None:
