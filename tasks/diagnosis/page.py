@@ -7,11 +7,12 @@ from everfit.tasks.core.loss_diagnosis import LOSS_TEXTS, PART_TEXTS, Diagnosis
 
 DIAGNOSIS_FILE = "diagnosis.html"
 
-_WIDTH, _LEFT, _ROW = 860, 330, 34
+_WIDTH, _ROW, _MOST_LETTERS = 500, 48, 64
+"""Of a picture, a bar with its name above, and a name; a picture is read on a telephone too."""
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:900px;margin:2em auto;padding:0 1em;color:#222;background:#fff}"
     "table{border-collapse:collapse}td,th{text-align:left;padding:.25em 1em .25em 0;border-bottom:1px solid #ddd}"
-    "td.n,th.n{text-align:right}svg text{font:14px system-ui,sans-serif}"
+    "td.n,th.n{text-align:right}svg{max-width:600px}svg text{font:14px system-ui,sans-serif}.wide{overflow-x:auto}"
 )
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
@@ -38,7 +39,7 @@ def diagnosis_page(model: str, window: str, diagnosis: Diagnosis) -> str:
         sections += ["<h2>Worst slices</h2>", _slices(diagnosis)]
     if diagnosis.columns:
         shares = [(column.name, column.share, None, None) for column in diagnosis.columns]
-        sections += ["<h2>Columns by their share of the loss</h2>", _bars(shares)]
+        sections += ["<h2>Columns by their share of the loss</h2>", _bars(shares, ".0%")]
     for head, lines in (
         ("Values that the hold-out lacks", diagnosis.values),
         ("How to win it back", diagnosis.remedies),
@@ -54,38 +55,44 @@ def diagnosis_page(model: str, window: str, diagnosis: Diagnosis) -> str:
 
 
 def _slices(diagnosis: Diagnosis) -> str:
-    head = "<tr><th>rows<th class=n>number<th class=n>loss<th class=n>elsewhere<th class=n>in the hold-out</tr>"
+    head = "<tr><th>rows<th class=n>number<th class=n>loss<th class=n>elsewhere<th class=n>in the hold-out"
+    head += "<th class=n>share of the loss</tr>"
     lines = [
         f"<tr><td>{escape(found.name)}<td class=n>{found.rows:,}<td class=n>{found.loss:.3g}"
-        f"<td class=n>{found.elsewhere:.3g}<td class=n>{'none' if found.before is None else f'{found.before:.3g}'}</tr>"
+        f"<td class=n>{found.elsewhere:.3g}<td class=n>{'none' if found.before is None else f'{found.before:.3g}'}"
+        f"<td class=n>{'' if found.share_of_loss is None else f'{max(0.0, min(found.share_of_loss, 1.0)):.0%}'}</tr>"
         for found in diagnosis.slices
     ]
-    return f"<table>{head}{''.join(lines)}</table>"
+    return f"<div class=wide><table>{head}{''.join(lines)}</table></div>"
 
 
-def _bars(bars: Sequence[tuple[str, float, float | None, float | None]]) -> str:
-    """Return bars around zero, with their intervals, as one SVG."""
+def _bars(bars: Sequence[tuple[str, float, float | None, float | None]], form: str = ".3g") -> str:
+    """Return bars around zero, each under its name and with its interval, as one SVG.
+
+    Args:
+        bars: Name, value, and the ends of the interval.
+        form: How to write a value.
+    """
     ends = [0.0, *(end for _, *values in bars for end in values if end is not None)]
     low, high = min(ends), max(ends)
-    scale = (_WIDTH - _LEFT - 90) / ((high - low) or 1.0)
+    scale = (_WIDTH - 90) / ((high - low) or 1.0)
 
     def place(value: float) -> float:
-        return _LEFT + (value - low) * scale
+        return 2 + (value - low) * scale
 
     parts = []
     for number, (name, value, lower, upper) in enumerate(bars):
-        y = number * _ROW + 6
+        y = number * _ROW + 22
         left, right = sorted((place(0), place(value)))
-        label = name if len(name) <= 48 else f"{name[:47]}…"
+        label = name if len(name) <= _MOST_LETTERS else f"{name[: _MOST_LETTERS - 1]}…"
         colour = "#c0504d" if value > 0 else "#4f81bd"
-        parts.append(f'<text x="{_LEFT - 8}" y="{y + 15}" text-anchor="end">{escape(label)}</text>')
-        parts.append(f'<rect x="{left:.1f}" y="{y}" width="{max(right - left, 1):.1f}" height="20" fill="{colour}"/>')
+        parts.append(f'<text x="2" y="{y - 6}">{escape(label)}</text>')
+        parts.append(f'<rect x="{left:.1f}" y="{y}" width="{max(right - left, 1):.1f}" height="18" fill="{colour}"/>')
         edge = right
         if lower is not None and upper is not None:
-            parts.append(
-                f'<line x1="{place(lower):.1f}" x2="{place(upper):.1f}" y1="{y + 10}" y2="{y + 10}" stroke="#222"/>'
-            )
+            ends_at = f'x1="{place(lower):.1f}" x2="{place(upper):.1f}"'
+            parts.append(f'<line {ends_at} y1="{y + 9}" y2="{y + 9}" stroke="#222" stroke-width="2"/>')
             edge = max(right, place(upper))
-        parts.append(f'<text x="{edge + 8:.1f}" y="{y + 15}">{value:.3g}</text>')
+        parts.append(f'<text x="{edge + 8:.1f}" y="{y + 14}">{value:{form}}</text>')
     zero = f'<line x1="{place(0):.1f}" x2="{place(0):.1f}" y1="0" y2="{len(bars) * _ROW}" stroke="#999"/>'
     return f'<svg viewBox="0 0 {_WIDTH} {len(bars) * _ROW}" role="img" width="100%">{zero}{"".join(parts)}</svg>'

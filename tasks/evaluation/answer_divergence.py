@@ -121,8 +121,8 @@ def divergence_texts(slices: Sequence[SliceDivergence]) -> list[str]:
         slices: All slices.
     """
     return [
-        f"they differ most where {one.name}: {percent(one.divergence)} on {one.rows:,} rows, "
-        f"{percent(one.elsewhere)} elsewhere"
+        f"they differ most where {one.name}: {percent(round(one.divergence, 3))} on {one.rows:,} rows, "
+        f"{percent(round(one.elsewhere, 3))} elsewhere"
         for one in slices
         if one.certain
     ][:_SHOWN]

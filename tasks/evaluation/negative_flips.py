@@ -4,10 +4,7 @@ import numpy as np
 
 from everfit.tasks.evaluation.measurement import Measurement
 from everfit.tasks.evaluation.slices import groups, slice_columns
-from everfit.tasks.gate.checks.negative_flips import NegativeFlips, SliceFlips
-
-_LEAST_ROWS = 200
-"""The smallest number of rows of a slice, where `gate.slices` sets no other."""
+from everfit.tasks.gate.checks.negative_flips import NegativeFlips, SliceFlips, least_rows
 
 
 def measure(measurement: Measurement) -> NegativeFlips | None:
@@ -17,7 +14,7 @@ def measure(measurement: Measurement) -> NegativeFlips | None:
         return None
     right = {role: scored.predicted_classes(role) == scored.truth for role in ("challenger", "champion")}
     negative = right["champion"] & ~right["challenger"]
-    least = spec.gate.slices.min_rows if spec.gate.slices is not None else _LEAST_ROWS
+    least = least_rows(spec.gate)
     parts = [
         SliceFlips(column=column, value=value, rows=int(chosen.sum()), negative=int(negative[chosen].sum()))
         for column in slice_columns(spec)

@@ -6,6 +6,8 @@ from everfit.tasks.gate.check import Checks, GateCheck, missing, number
 from everfit.tasks.gate.evidence import Check, Evidence
 
 _NAME = "negative flips"
+_LEAST_ROWS = 200
+"""The smallest number of rows of a slice that is judged, where `gate.slices` sets no other."""
 
 
 class SliceFlips(Record):
@@ -55,13 +57,19 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
         )
         yield Check(name=_NAME, passed=passed, value=share, bound=limits.max_share, reason=reason)
     if limits.max_slice_share is not None:
-        yield _judged_slices(flips, limits.max_slice_share)
+        yield _judged_slices(flips, limits.max_slice_share, least_rows(policy))
 
 
-def _judged_slices(flips: NegativeFlips, bound: float) -> Check:
+def least_rows(policy: GatePolicy) -> int:
+    """Return the smallest number of rows of a slice that is judged."""
+    return _LEAST_ROWS if policy.slices is None else policy.slices.min_rows
+
+
+def _judged_slices(flips: NegativeFlips, bound: float, least: int) -> Check:
     name = f"{_NAME} by slice"
     if not flips.slices:
-        return missing(name, "the share of negative flips in each slice", "no slice has enough rows")
+        why = f"no slice has {least:,} of the {flips.rows:,} rows; `gate.slices.min_rows` sets another number"
+        return missing(name, "the share of negative flips in each slice", why)
     worst = max(flips.slices, key=lambda part: part.negative / part.rows)
     share = worst.negative / worst.rows
     over = sum(part.negative / part.rows > bound for part in flips.slices)

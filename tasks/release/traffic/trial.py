@@ -257,10 +257,11 @@ def _quality(state: TrialState, evidence: TrialEvidence, alpha: float) -> tuple[
     gain, error, rows = combined
     bounds = confidence_sequence(gain, error, rows, alpha=alpha, tightest_at=10 * policy.min_labels)
     worse = bounds[1] < -policy.margin
-    difference = (
-        f"{metric} differs by {number(gain)} (between {number(bounds[0])} and {number(bounds[1])}) on {labels:,} labels"
+    side = "significantly worse" if worse else "worse" if gain < 0 else "better"
+    reason = (
+        f"{metric} is {side} than the champion's by {number(abs(gain))} (a gain of {number(bounds[0])} to "
+        f"{number(bounds[1])}) on {labels:,} labels"
     )
-    reason = f"{difference}, significantly worse than the champion's" if worse else difference
     return Check(name="quality", passed=not worse, value=gain, bound=-policy.margin, reason=reason), bounds
 
 
@@ -288,7 +289,7 @@ def _agreement(evidence: TrialEvidence) -> list[str]:
     step = evidence.steps[-1]
     if step.agreement is None:
         return []
-    texts = [f"both agree to {percent(step.agreement)} on {step.challenger_rows:,} rows that both predicted"]
+    texts = [f"both agree to {percent(round(step.agreement, 3))} on {step.challenger_rows:,} rows that both predicted"]
     texts += divergence_texts(step.divergence)
     return [*texts, evidence.latency.summary] if evidence.latency else texts
 

@@ -10,6 +10,7 @@ from support.diagnosed_worlds import CAUSES, binary
 from everfit.blocks.columns import ColumnRoles
 from everfit.blocks.errors import EverfitError
 from everfit.deployments.cli.diagnosing import doubted_labels, parse_window
+from everfit.tasks.core.loss_diagnosis import PART_TEXTS
 from everfit.tasks.diagnosis.diagnosis import diagnose
 from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, row_losses
 from everfit.tasks.diagnosis.page import diagnosis_page
@@ -91,6 +92,7 @@ def test_the_page_needs_no_network_and_no_text_of_the_data_is_markup() -> None:
     assert "&lt;script&gt;" in page
     assert "http" not in page.replace("http-equiv", "")
     assert page.count("<svg") == 2
+    assert all(text in page for text in PART_TEXTS.values())
     nothing = diagnose(binary(2), "binary").diagnosis
     assert "no cause to look for" in diagnosis_page("flights", "a window", nothing).lower()
 
