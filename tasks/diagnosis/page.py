@@ -8,7 +8,7 @@ from everfit.tasks.core.loss_diagnosis import LOSS_TEXTS, PART_TEXTS, Diagnosis
 DIAGNOSIS_FILE = "diagnosis.html"
 
 _WIDTH, _ROW, _MOST_LETTERS = 500, 48, 64
-"""Of a picture, a bar with its name above, and a name; a picture is read on a telephone too."""
+"""The width of a picture that a telephone can show, the height of a bar with its name, and the letters of a name."""
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:900px;margin:2em auto;padding:0 1em;color:#222;background:#fff}"
     "table{border-collapse:collapse}td,th{text-align:left;padding:.25em 1em .25em 0;border-bottom:1px solid #ddd}"
