@@ -11,7 +11,7 @@ from everfit.tasks.models.logged_model import EXAMPLE_KEY, MADE_UP
 from everfit.tasks.models.skops_format import trusted_types
 from everfit.tasks.registry.code_version import MODEL_REQUIREMENTS
 from everfit.tasks.registry.local_files import make_durable
-from everfit.tasks.registry.mlflow_requirements import checked_by_name
+from everfit.tasks.registry.mlflow_checks import checked_by_name, example_untried
 from everfit.tasks.registry.model_registry import SNAPSHOT_TAG, TRAINED_UNTIL_TAG, model_version
 from everfit.tasks.registry.tracking import TURN_TAG
 from everfit.tasks.storage.table_schema import read_kinds
@@ -124,7 +124,7 @@ def _log_model(run_id: str, data: TrainingData, fitted: Fitted) -> tuple[str, st
         prose=roles.text,
     )
     example = rows[list(fitted.features)].head(200)  # the signature has its types alone
-    with mlflow.start_run(run_id=run_id), checked_by_name():
+    with mlflow.start_run(run_id=run_id), checked_by_name(), example_untried():
         logged = mlflow.sklearn.log_model(
             model,
             name="model",

@@ -1,11 +1,14 @@
-"""MLflow checks a model's requirements by their names, without a look at every installed file."""
+"""MLflow logs a model without a look at every installed file, and without loading it again."""
 
 import importlib.metadata
 
+import mlflow
+import pandas as pd
 import pytest
 from mlflow.utils import requirements_utils
+from sklearn.linear_model import LinearRegression
 
-from everfit.tasks.registry.mlflow_requirements import checked_by_name
+from everfit.tasks.registry.mlflow_checks import checked_by_name, example_untried
 from everfit.tasks.registry.registration import MODEL_REQUIREMENTS
 
 
@@ -32,3 +35,24 @@ def test_what_mlflow_has_read_already_stays(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(requirements_utils, "_MODULES_TO_PACKAGES", {"sklearn": ["scikit-learn"]})
     with checked_by_name():
         assert requirements_utils._MODULES_TO_PACKAGES == {"sklearn": ["scikit-learn"]}
+
+
+@pytest.mark.slow
+def test_a_model_that_was_just_saved_is_not_loaded_to_try_its_example(
+    mlflow_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+    load = mlflow.pyfunc.load_model
+    monkeypatch.setattr(mlflow.pyfunc, "load_model", lambda uri, **given: loaded.append(uri) or load(uri, **given))
+    rows = pd.DataFrame({"x": [0.0, 1.0, 2.0]})
+    given = {"pip_requirements": [], "serialization_format": "skops", "input_example": rows}
+    model = LinearRegression().fit(rows, rows["x"])
+    mlflow.set_tracking_uri(mlflow_uri)
+
+    with mlflow.start_run(), checked_by_name():
+        with example_untried():
+            kept = mlflow.sklearn.log_model(model, name="model", **given)
+        assert loaded == []
+        mlflow.sklearn.log_model(model, name="model", **given)
+        assert len(loaded) == 1  # whoever else logs a model finds MLflow as it was
+        assert load(kept.model_uri).predict(rows).tolist() == pytest.approx([0, 1, 2])
