@@ -12,22 +12,16 @@ import random
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from campaign.commands import run_command
 from campaign.failing_disk import KILL, KINDS, FailingDisk
-from campaign.left_behind import Left, check_listed, left_behind
+from campaign.left_behind import Left
+from campaign.places import BY, MODEL, Place
 from campaign.tally import Tally
 from campaign.words import last_words, wrong_words
-
-_MODEL = "deliveries.yaml"
-_BY = ["--by", "ann", "--reason", "test"]
-_KILLED = (-signal.SIGKILL, "", "")
 
 
 @dataclass(frozen=True)
@@ -48,170 +42,36 @@ class Command:
 
 
 COMMANDS = {
-    "train": Command(("train", _MODEL, "--until", "2024-03-01"), "data"),
-    "retrain": Command(("train", _MODEL, "--until", "2024-04-05")),
-    "approve": Command(("approve", _MODEL, "TURN", *_BY), "waiting"),
-    "decline": Command(("decline", _MODEL, "TURN", *_BY), "waiting"),
-    "rollback": Command(("rollback", _MODEL, "--reason", "test"), "two"),
-    "trial": Command(("trial", _MODEL, "--until", "2024-04-05"), "on trial"),
-    "stop a trial": Command(("trial", _MODEL, "--stop", *_BY), "on trial"),
-    "reconcile": Command(("reconcile", _MODEL), "two"),
-    "score": Command(("score", _MODEL, "--since", "2024-03-20", "--until", "2024-04-05")),
-    "score a file": Command(("score", _MODEL, "--input", "deliveries/spring.csv")),
-    "labels": Command(("labels", _MODEL, "--until", "2024-04-05"), "scored"),
-    "labels of a file": Command(("labels", _MODEL, "labels.csv", "--until", "2024-04-05"), "scored"),
-    "label-queue": Command(("label-queue", _MODEL, "--n", "20", "--until", "2024-04-05"), "scored"),
-    "monitor": Command(("monitor", _MODEL, "--until", "2024-04-05"), "scored"),
-    "quarantine": Command(("quarantine", _MODEL, "--discard")),
-    "expectations": Command(("expectations", _MODEL, "--write")),
-    "forget": Command(("forget", _MODEL, "--key", "2024-01-01-7"), "scored", removes=True),
-    "upkeep": Command(("upkeep", _MODEL, "--until", "2026-01-01"), "scored", removes=True),
-    "rename": Command(("rename", "deliveries", "parcels", *_BY), "scored", removes=True, verified=False),
-    "retire": Command(("retire", "deliveries", *_BY), "scored", verified=False),
+    "train": Command(("train", MODEL, "--until", "2024-03-01"), "data"),
+    "retrain": Command(("train", MODEL, "--until", "2024-04-05")),
+    "approve": Command(("approve", MODEL, "TURN", *BY), "waiting"),
+    "decline": Command(("decline", MODEL, "TURN", *BY), "waiting"),
+    "rollback": Command(("rollback", MODEL, "--reason", "test"), "two"),
+    "trial": Command(("trial", MODEL, "--until", "2024-04-05"), "on trial"),
+    "stop a trial": Command(("trial", MODEL, "--stop", *BY), "on trial"),
+    "reconcile": Command(("reconcile", MODEL), "two"),
+    "score": Command(("score", MODEL, "--since", "2024-03-20", "--until", "2024-04-05")),
+    "score a file": Command(("score", MODEL, "--input", "deliveries/spring.csv")),
+    "labels": Command(("labels", MODEL, "--until", "2024-04-05"), "scored"),
+    "labels of a file": Command(("labels", MODEL, "labels.csv", "--until", "2024-04-05"), "scored"),
+    "label-queue": Command(("label-queue", MODEL, "--n", "20", "--until", "2024-04-05"), "scored"),
+    "monitor": Command(("monitor", MODEL, "--until", "2024-04-05"), "scored"),
+    "quarantine": Command(("quarantine", MODEL, "--discard")),
+    "expectations": Command(("expectations", MODEL, "--write")),
+    "forget": Command(("forget", MODEL, "--key", "2024-01-01-7"), "scored", removes=True),
+    "upkeep": Command(("upkeep", MODEL, "--until", "2026-01-01"), "scored", removes=True),
+    "rename": Command(("rename", "deliveries", "parcels", *BY), "scored", removes=True, verified=False),
+    "retire": Command(("retire", "deliveries", *BY), "scored", verified=False),
     "retire with data": Command(
-        ("retire", "deliveries", "--delete-data", "--yes", *_BY), "scored", removes=True, verified=False
+        ("retire", "deliveries", "--delete-data", "--yes", *BY), "scored", removes=True, verified=False
     ),
-    "verify": Command(("verify", _MODEL, "--record", *_BY), "scored"),
-    "backup": Command(("backup", _MODEL, "--to", "kept"), "scored"),
+    "verify": Command(("verify", MODEL, "--record", *BY), "scored"),
+    "backup": Command(("backup", MODEL, "--to", "kept"), "scored"),
     "restore": Command(("restore", "kept", "--spec", "restored.yaml", "--by", "ann"), "backed up"),
     "pages": Command(("pages",), "scored"),
     "export": Command(("export", "LAST", "exported"), "two"),
     "import": Command(("import", "exported"), "exported"),
     "report": Command(("report", "deliveries", "--since", "2024-01-01"), "scored"),
-}
-
-
-class Place:
-    """A folder in which commands run, on a disk that can fail, and the workspaces that they begin with."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self._bases = folder / "place", folder / "bases"
-        self._bases.mkdir(exist_ok=True)
-        self.disk = FailingDisk(self.folder, folder)
-        self.environment = {
-            "EVERFIT_WORKSPACE": str(self.workspace),
-            "MLFLOW_TRACKING_URI": f"sqlite:///{self.workspace / 'mlflow.db'}",
-        }
-
-    @property
-    def workspace(self) -> Path:
-        return self.folder / ".everfit"
-
-    def begin_with(self, base: str) -> None:
-        """Let the folder be as a base is, which is made first if need be."""
-        kept = self._bases / base
-        os.chdir(self.folder.parent)  # the folder is made anew
-        if not kept.exists():
-            _BASES[base](self)
-            shutil.copytree(self.folder, kept)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        shutil.copytree(kept, self.folder)
-
-    def run(self, words: tuple[str, ...]) -> tuple[int, str, str]:
-        """Run a command, and return its exit code and what it wrote; those of a killed one are `_KILLED`."""
-        os.chdir(self.folder)
-        return run_command(self.named(words), self.environment) or _KILLED
-
-    def left(self) -> Left:
-        """Read what the folder has: workspace, ledger and registry, and the folders that commands made beside them."""
-        left = left_behind(self.workspace)
-        for name in ("exported", "kept"):
-            check_listed(self.folder / name, left)
-        return left
-
-    def must(self, *words: str) -> None:
-        """Run a command that has to succeed."""
-        code, out, err = self.run(words)
-        if code:
-            raise RuntimeError(f"{words} ended with {code}: {out} {err}")
-
-    def named(self, words: tuple[str, ...]) -> tuple[str, ...]:
-        """Return words with the ids of turns, which must not be read on a disk that fails."""
-        return tuple(self._word(word) for word in words)
-
-    def _word(self, word: str) -> str:
-        if word not in {"TURN", "LAST"}:
-            return word
-        turns = self.left().turns
-        return [turn for turn, state in turns.items() if word == "LAST" or state == "AwaitingApproval"][-1]
-
-
-def _data(place: Place) -> None:
-    import mlflow
-    from support.deliveries import SPEC, deliveries, write_month
-
-    os.chdir(place.folder.parent)
-    shutil.rmtree(place.folder, ignore_errors=True)
-    place.workspace.mkdir(parents=True)
-    mlflow.MlflowClient(tracking_uri=place.environment["MLFLOW_TRACKING_URI"]).search_experiments()
-    winter = deliveries("2024-01-01", 60)
-    winter.loc[5, "distance"] = float("inf")  # for quarantine
-    write_month(place.folder, "winter", winter)
-    (place.folder / _MODEL).write_text(yaml.safe_dump(SPEC))
-
-
-def _champion(place: Place) -> None:
-    from support.deliveries import deliveries, write_month
-
-    place.begin_with("data")
-    place.must("train", _MODEL, "--until", "2024-03-01")
-    spring = deliveries("2024-03-01", 40, seed=1, strength=-3.0)
-    write_month(place.folder, "spring", spring)
-    spring.loc[100:120, ["id", "late"]].to_csv(place.folder / "labels.csv", index=False)
-
-
-def _waiting(place: Place) -> None:
-    from support.deliveries import SPEC
-
-    place.begin_with("champion")
-    (place.folder / _MODEL).write_text(yaml.safe_dump(SPEC | {"gate": {"approval": "always"}}))
-    place.must("train", _MODEL, "--until", "2024-04-05")
-
-
-def _two(place: Place) -> None:
-    place.begin_with("waiting")
-    place.must("approve", _MODEL, "TURN", *_BY)
-
-
-def _on_trial(place: Place) -> None:
-    from support.deliveries import SPEC
-
-    place.begin_with("champion")
-    (place.folder / _MODEL).write_text(yaml.safe_dump(SPEC | {"release": {"strategy": "shadow"}}))
-    place.must("train", _MODEL, "--until", "2024-04-05")
-
-
-def _exported(place: Place) -> None:
-    place.begin_with("two")
-    place.must("export", "LAST", "exported")
-    (turn,) = place.named(("LAST",))
-    shutil.rmtree(place.workspace / "deliveries" / "turns" / turn)
-
-
-def _scored(place: Place) -> None:
-    place.begin_with("champion")
-    place.must("score", _MODEL, "--since", "2024-03-01", "--until", "2024-04-05")
-    place.must("labels", _MODEL, "--until", "2024-03-20")
-
-
-def _backed_up(place: Place) -> None:
-    place.begin_with("scored")
-    place.must("backup", _MODEL, "--to", "kept")
-    shutil.move(place.folder / "kept", place.folder.parent / "kept")
-    _data(place)
-    shutil.rmtree(place.folder / "deliveries")
-    shutil.move(place.folder.parent / "kept", place.folder / "kept")
-
-
-_BASES: dict[str, Callable[[Place], None]] = {
-    "data": _data,
-    "champion": _champion,
-    "waiting": _waiting,
-    "two": _two,
-    "on trial": _on_trial,
-    "exported": _exported,
-    "scored": _scored,
-    "backed up": _backed_up,
 }
 
 
@@ -299,7 +159,7 @@ def _try_again(place: Place, command: Command, code: int, after: Left, where: st
     if code and (missing := left.difference(after)):
         tally.broken.append(f"{where}: run again, it left {missing}: {last_words(out, err)}")
     if command.verified:
-        code, out, err = place.run(("verify", _MODEL))
+        code, out, err = place.run(("verify", MODEL))
         if code:
             tally.broken.append(f"{where}: run again: verify ended with {code}: {last_words(out, err)}")
 

@@ -72,17 +72,20 @@ def left_behind(workspace: Path) -> Left:
 def check_listed(folder: Path, left: Left) -> None:
     """Compare the files of an export or a backup, if it is finished, with the digests that it lists."""
     for name in ("digests.json", "backup.json"):
-        if (folder / name).exists():
+        if not (folder / name).exists():
+            continue
+        try:
             content = json.loads((folder / name).read_text())
-            listed = {
-                file: one if isinstance(one, str) else one["sha256"]
-                for file, one in content.get("files", content).items()
-            }
-            there = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
-            digests = {file: sha256(path.read_bytes()).hexdigest() for file, path in there.items() if file != name}
-            if torn := sorted(file for file in listed.keys() | digests.keys() if digests.get(file) != listed.get(file)):
-                left.wrong.append(f"{len(torn)} files of {folder.name} are not as it lists them, such as {torn[0]}")
-            left.rows[f"files of {folder.name}"] = len(digests)
+        except ValueError as error:
+            left.wrong.append(f"{name} of {folder.name} is torn: {error}")
+            continue
+        entries = content.get("files", content).items()
+        listed = {file: one if isinstance(one, str) else one["sha256"] for file, one in entries}
+        there = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+        digests = {file: sha256(path.read_bytes()).hexdigest() for file, path in there.items() if file != name}
+        if torn := sorted(file for file in listed.keys() | digests.keys() if digests.get(file) != listed.get(file)):
+            left.wrong.append(f"{len(torn)} files of {folder.name} are not as it lists them, such as {torn[0]}")
+        left.rows[f"files of {folder.name}"] = len(digests)
 
 
 def read_ledger(ledger: Any, left: Left, where: str = "") -> None:

@@ -31,6 +31,7 @@ from support.prefect_server import serving
 from support.processes import Said
 
 from campaign.commands import run_command, said_by
+from campaign.left_behind import Left, check_listed
 from campaign.power import KINDS_OF_CUTS, Disk
 from campaign.tally import Tally
 
@@ -48,6 +49,7 @@ _COMMANDS = {
     "decline": ["decline", "deliveries.yaml", "WAITING", "--by", "ann", "--reason", "test"],
     "approval": ["approve", "deliveries.yaml", "WAITING", "--by", "ann", "--reason", "test"],
     "export": ["export", "SETTLED", "exported"],
+    "backup": ["backup", "deliveries.yaml", "--to", "kept"],
 }
 
 _ENDS_WELL = (0, 3)
@@ -149,7 +151,7 @@ def _prepare(root: Path, folder: Path, only: str | None, tally: Tally) -> dict[s
     _expect(said_by(_COMMANDS["scoring"]), "scoring", tally)
     before = folder / "before-upkeep"
     shutil.copytree(root, before)
-    starts |= dict.fromkeys(("upkeep", "monitoring", "labels", "forgetting"), before)
+    starts |= dict.fromkeys(("upkeep", "monitoring", "labels", "forgetting", "backup"), before)
     return starts
 
 
@@ -237,8 +239,8 @@ def _recorded_flushes(root: Path, folder: Path, left: Path, at: int, kind: str) 
 
 def _repeat(name: str, root: Path, where: str, tally: Tally) -> None:
     """Run the command again as people do after a power cut."""
-    is_done = "WAITING" in (words := _words(name)) or (name == "export" and Path("exported").exists())
-    if not is_done:  # of a turn that was answered already nothing is left to do, and an export has a new folder
+    done = Path("exported").exists() or Path("kept/backup.json").exists()
+    if not done and "WAITING" not in (words := _words(name)):  # nothing is left to do, and each folder must be new
         _expect(said_by(words), where, tally)
     _check_named(root, f"{where}, then run again", tally)
     if name in {"first turn", "second turn"}:
@@ -259,11 +261,10 @@ def _check_named(root: Path, where: str, tally: Tally) -> None:
             _rows(workspace / _MODEL / name)
         except Exception as error:  # noqa: BLE001 - any error means that the table is torn
             tally.broken.append(f"{where}: the table {name} is torn: {' '.join(str(error).split())[:300]}")
-    if (exported := root / "exported").exists():
-        digests = {path.name: sha256(path.read_bytes()).hexdigest() for path in exported.iterdir()}
-        listed = orjson.loads((exported / "digests.json").read_bytes() or b"{}")
-        if torn := [name for name in digests.keys() - {"digests.json"} if digests[name] not in str(listed.get(name))]:
-            tally.broken.append(f"{where}: {torn[0]} of the exported turn is torn")
+    listed = Left()
+    for name in ("exported", "kept"):
+        check_listed(root / name, listed)
+    tally.broken += [f"{where}: {wrong}" for wrong in listed.wrong]
     try:
         for version, problem in _torn_versions(workspace):
             tally.broken.append(f"{where}: version {version} was recorded, and {problem}")
