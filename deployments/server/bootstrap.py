@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from everfit.blocks.errors import DeploymentError
 from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
-from everfit.deployments.server import automations, blocks, deploying, files, lint, removal
+from everfit.deployments.server import automations, blocks, deploying, files, lint, listing, removal
 from everfit.deployments.server.changes import Changes
 from everfit.deployments.server.project import project_name
 from everfit.deployments.server.schedules import with_schedules
@@ -85,16 +85,28 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
         entries = files.deployments_of(files.read_prefect_file(), names, code_version(), project)
         wanted = with_schedules(entries, specs)
         remembered = blocks.Schedules(client)
+        present = listing.present_deployments(client, project, [deployment.name for deployment in wanted])
+        existing = listing.all_automations(client)
+        related = listing.by_deployment(existing)
         for deployment in wanted:
-            deployment_id, full_name = deploying.deploy(
-                client, deployment, changes, project=project, remembered=remembered.content
+            name = deploying.name_on_server(deployment)
+            deployment_id = deploying.deploy(
+                client,
+                deployment,
+                changes,
+                project=project,
+                present=present.get(name),
+                remembered=remembered.content,
             )
-            deployed.add(full_name)
-            automations.of_deployment(client, deployment, deployment_id, changes)
+            deployed.add(name)
+            mentioning = [] if deployment_id is None else related.get(deployment_id, [])
+            automations.of_deployment(client, deployment, deployment_id, mentioning, changes)
         remembered.store(changes)
         own, waiting = files.automations_of(files.read_automations_file(), names, notification, project)
-        automations.put_all(client, own, changes)
-        removal.report_orphans(client, deployed, names, project, changes, prune=options.prune)
+        automations.put_all(client, own, existing, changes)
+        removal.report_orphans(
+            client, present, changes, wanted=deployed, models=names, project=project, prune=options.prune
+        )
         for name in waiting:
             changes.note("automation", name, "waiting", "name a notification block: --notify TYPE/NAME")
     return changes

@@ -20,8 +20,9 @@ def deploy(
     changes: Changes,
     *,
     project: str,
+    present: "DeploymentResponse | None",
     remembered: dict[str, dict[str, Any]],
-) -> tuple[UUID | None, str]:
+) -> UUID | None:
     """Create or change a deployment. A schedule that a person has edited, or switched on or off, stays so.
 
     Args:
@@ -29,23 +30,17 @@ def deploy(
         deployment: The deployment in prefect.yaml.
         changes: The changes so far; this function adds its own.
         project: The name of this project, which becomes a tag of the deployment.
+        present: The deployment on the server.
         remembered: The schedules as bootstraps made them, by deployment and slug; this function brings it up to date.
 
     Returns:
-        The id on the server, None in a dry run before the deployment exists; and the name as `flow/name`.
+        The id on the server; None in a dry run before the deployment exists.
 
     Raises:
         DeploymentError: Another project on the server has a deployment of that name.
     """
-    from prefect.exceptions import ObjectNotFound
-    from prefect.utilities.callables import parameter_schema
-
     flow = lint.load_flow(deployment.entrypoint)
-    name = f"{flow.name}/{deployment.name}"
-    try:
-        present = client.read_deployment_by_name(name)
-    except ObjectNotFound:
-        present = None
+    name = name_on_server(deployment)
     _is_ours(name, present, project)
     schedules, edited = _schedules(deployment, present, remembered.get(name, {}))
     for slug in edited:
@@ -63,7 +58,7 @@ def deploy(
         "work_pool_name": deployment.work_pool.name,
         "work_queue_name": deployment.work_pool.work_queue_name or "default",
         "job_variables": deployment.work_pool.job_variables,
-        "parameter_openapi_schema": parameter_schema(flow).model_dump_for_openapi(),
+        "parameter_openapi_schema": lint.schema_of(flow),
         "enforce_parameter_schema": deployment.enforce_parameter_schema,
         "pull_steps": list(deployment.pull),
         "concurrency": _concurrency(deployment),
@@ -71,7 +66,7 @@ def deploy(
     }
     if present is not None and not (changed := differing(wanted, _as_deployed(present))):
         changes.note("deployment", name, "unchanged")
-        return present.id, name
+        return present.id
     deployment_id = None if present is None else present.id
     if not changes.dry_run:
         deployment_id = _put(client, deployment, flow.name, wanted, schedules)
@@ -79,7 +74,16 @@ def deploy(
         changes.note("deployment", name, "created")
     else:
         changes.note("deployment", name, "changed", ", ".join(changed))
-    return deployment_id, name
+    return deployment_id
+
+
+def name_on_server(deployment: files.Deployment) -> str:
+    """Return the name on a server, as `flow/name`.
+
+    Raises:
+        DeploymentError: The flow can't be loaded.
+    """
+    return f"{lint.load_flow(deployment.entrypoint).name}/{deployment.name}"
 
 
 def _is_ours(name: str, present: "DeploymentResponse | None", project: str) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -53,14 +54,22 @@ class Schedule(_Entry):
 
     def prefect(self) -> Any:
         """Return Prefect's schedule."""
-        from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
+        from prefect.client.schemas.schedules import IntervalSchedule, RRuleSchedule
 
         if self.cron is not None:
-            return CronSchedule(cron=self.cron, timezone=self.timezone, day_or=self.day_or)
+            return _cron(self.cron, self.timezone, day_or=self.day_or)
         if self.rrule is not None:
             return RRuleSchedule(rrule=self.rrule, timezone=self.timezone)
         anchor = {} if self.anchor_date is None else {"anchor_date": self.anchor_date}
         return IntervalSchedule.model_validate({"interval": self.interval, "timezone": self.timezone, **anchor})
+
+
+@cache
+def _cron(cron: str, timezone: str, *, day_or: bool) -> Any:
+    """Return Prefect's schedule, which reads the names of all time zones from the disk each time that one is made."""
+    from prefect.client.schemas.schedules import CronSchedule
+
+    return CronSchedule(cron=cron, timezone=timezone, day_or=day_or)
 
 
 class Concurrency(_Entry):
@@ -150,12 +159,17 @@ def as_trigger(entry: dict[str, Any]) -> Any:
     Raises:
         ValueError: Prefect would reject it, or ignore a key of it.
     """
+    trigger: Any = _triggers().validate_python(entry)
+    _no_others(entry, trigger, "a trigger")
+    return trigger
+
+
+@cache
+def _triggers() -> Any:
     from prefect.events import DeploymentTriggerTypes
     from pydantic import TypeAdapter
 
-    trigger: Any = TypeAdapter(DeploymentTriggerTypes).validate_python(entry)
-    _no_others(entry, trigger, "a trigger")
-    return trigger
+    return TypeAdapter(DeploymentTriggerTypes)
 
 
 def as_automation(entry: dict[str, Any]) -> Any:

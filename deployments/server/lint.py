@@ -10,6 +10,7 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from everfit.blocks.errors import DeploymentError, ExtensionError, SpecError
 from everfit.deployments.server import files
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _LONE = re.compile(r"\{\{(?:(?!\{\{).)*\}\}", re.DOTALL)
 _PAYLOAD = ("until", "reason", "id", "decision_id", "turn_id")
+_SCHEMAS: "WeakKeyDictionary[Flow[..., Any], dict[str, Any]]" = WeakKeyDictionary()
 _PLACEHOLDER = re.compile(r"\{\{\s*\$\w+\s*\}\}|\{\{\s*code\.\w+\s*\}\}")
 
 
@@ -87,6 +89,15 @@ def load_flow(entrypoint: str) -> "Flow[..., Any]":
         raise DeploymentError(f"entrypoint {entrypoint!r} can't be loaded: {type(error).__name__}: {error}") from error
 
 
+def schema_of(flow: "Flow[..., Any]") -> dict[str, Any]:
+    """Return the schema of a flow's parameters, which is made once for each flow."""
+    from prefect.utilities.callables import parameter_schema
+
+    if flow not in _SCHEMAS:
+        _SCHEMAS[flow] = parameter_schema(flow).model_dump_for_openapi()
+    return _SCHEMAS[flow]
+
+
 def _of_deployment(deployment: files.Deployment) -> Iterator[str]:
     where = f"{deployment.entrypoint} {deployment.name!r}"
     try:
@@ -94,9 +105,7 @@ def _of_deployment(deployment: files.Deployment) -> Iterator[str]:
     except DeploymentError as error:
         yield f"prefect.yaml: {error}"
         return
-    from prefect.utilities.callables import parameter_schema
-
-    schema = parameter_schema(flow).model_dump_for_openapi()
+    schema = schema_of(flow)
     yield from (f"{where}: {problem}" for problem in _of_parameters(deployment.parameters, schema))
     yield from (f"{where}: pull: {problem}" for problem in _of_steps(deployment.pull))
     for schedule in deployment.schedules:

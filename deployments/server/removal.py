@@ -1,9 +1,9 @@
 """Removal of a model from a Prefect server: its deployments with their schedules, automations and stored spec."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from everfit.deployments.server import automations, blocks
+from everfit.deployments.server import automations, blocks, listing
 from everfit.deployments.server.changes import Changes
 from everfit.deployments.server.project import TAG
 
@@ -12,30 +12,33 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
 MODEL_TAG = "model:"
-_OURS, _PAGE = "everfit", 200
 
 
 def report_orphans(
     client: "SyncPrefectClient",
+    present: "Mapping[str, DeploymentResponse]",
+    changes: Changes,
+    *,
     wanted: Collection[str],
     models: Collection[str],
     project: str,
-    changes: Changes,
-    *,
     prune: bool,
 ) -> None:
     """Report the deployments of this project that no spec and no entry asks for, and remove them if asked.
 
     Args:
         client: The client of the server.
+        present: The deployments before this bootstrap, by `flow/name`.
+        changes: The changes so far; this function adds its own.
         wanted: The deployments of this bootstrap, as `flow/name`.
         models: The models that have a spec.
         project: The name of this project.
-        changes: The changes so far; this function adds its own.
         prune: Whether to remove them.
     """
     gone: set[str] = set()
-    for deployment, name in _named(client, _tagged(client, f"{TAG}{project}")):
+    for name, deployment in present.items():
+        if f"{TAG}{project}" not in deployment.tags:
+            continue
         model = next((tag.removeprefix(MODEL_TAG) for tag in deployment.tags if tag.startswith(MODEL_TAG)), None)
         if model is not None and model not in models:
             gone.add(model)
@@ -61,7 +64,7 @@ def remove_model(client: "SyncPrefectClient", model: str, changes: Changes) -> N
         model: The name of the model.
         changes: The changes so far; this function adds its own.
     """
-    for deployment, name in _named(client, _tagged(client, f"{MODEL_TAG}{model}")):
+    for deployment, name in listing.tagged_deployments(client, f"{MODEL_TAG}{model}"):
         _remove_deployment(client, deployment, name, changes)
     for automation in automations.of_model(client, model):
         if not changes.dry_run:
@@ -75,7 +78,7 @@ def _remove_deployment(
     client: "SyncPrefectClient", deployment: "DeploymentResponse", name: str, changes: Changes
 ) -> None:
     for automation in client.read_resource_related_automations(f"prefect.deployment.{deployment.id}"):
-        if _OURS not in automation.tags:
+        if listing.OURS not in automation.tags:
             continue  # a person's own
         if not changes.dry_run:
             client.delete_automation(automation.id)
@@ -83,25 +86,3 @@ def _remove_deployment(
     if not changes.dry_run:
         client.delete_deployment(deployment.id)
     changes.note("deployment", name, "removed", "with its schedules")
-
-
-def _tagged(client: "SyncPrefectClient", tag: str) -> "list[DeploymentResponse]":
-    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
-
-    wanted = DeploymentFilter(tags=DeploymentFilterTags(all_=[_OURS, tag]))
-    found: list[DeploymentResponse] = []
-    while True:
-        page = client.read_deployments(deployment_filter=wanted, limit=_PAGE, offset=len(found))
-        found += page
-        if len(page) < _PAGE:
-            return sorted(found, key=lambda deployment: (deployment.name, str(deployment.id)))
-
-
-def _named(
-    client: "SyncPrefectClient", deployments: "Sequence[DeploymentResponse]"
-) -> "Iterator[tuple[DeploymentResponse, str]]":
-    flows: dict[object, str] = {}
-    for deployment in deployments:
-        if deployment.flow_id not in flows:
-            flows[deployment.flow_id] = client.read_flow(deployment.flow_id).name
-        yield deployment, f"{flows[deployment.flow_id]}/{deployment.name}"

@@ -222,15 +222,15 @@ def test_a_time_that_is_filled_only_with_the_label_is_the_label_time_whatever_it
 
 def test_a_feature_called_like_the_target_that_does_not_tell_it_stays_and_is_marked() -> None:
     frame = insurance()
-    frame["fraud_reports_before"] = np.random.default_rng(0).integers(0, 5, ROWS)
+    frame["fraud_reports_seen"] = np.random.default_rng(0).integers(0, 5, ROWS)
     frame.to_csv("data.csv", index=False)
 
     result = init("data.csv", "Is Fraud")
 
-    assert "fraud_reports_before" in result["features"]
-    assert "ignore it unless it is known before the event" in result["doubtful"]["fraud_reports_before"]
+    assert "fraud_reports_seen" in result["features"]
+    assert "ignore it unless it is known before the event" in result["doubtful"]["fraud_reports_seen"]
     spec = Path(result["path"]).read_text()
-    assert "- fraud_reports_before  # called like Is Fraud" in spec
+    assert "- fraud_reports_seen  # called like Is Fraud" in spec
     assert yaml.safe_load(spec)["columns"]["features"] == result["features"]
 
 
