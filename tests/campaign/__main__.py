@@ -7,6 +7,7 @@ import argparse
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,14 +66,20 @@ def main() -> int:
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--only", choices=sorted(DRIVERS), help="run this driver alone")
     given = arguments.parse_args()
-    until, seed, total = time.monotonic() + given.seconds, given.seed, Tally()
+    until, seed, total, ended = time.monotonic() + given.seconds, given.seed, Tally(), list[str]()
     while time.monotonic() < until:
         for name in [given.only] if given.only else DRIVERS:
             with tempfile.TemporaryDirectory(prefix=f"everfit-campaign-{name}-") as folder:
-                total.add(DRIVERS[name](Path(folder), seed))
+                try:
+                    total.add(DRIVERS[name](Path(folder), seed))
+                except Exception:  # noqa: BLE001 - what the others have found by then must not be lost
+                    traceback.print_exc()
+                    ended.append(f"{name} with seed {seed}")
         seed += 1
     print(f"seeds {given.seed} to {seed - 1}: {total.text()}")
-    return 1 if total.broken else 0
+    if ended:
+        print(f"ended by an error of their own: {', '.join(ended)}")
+    return 1 if total.broken or ended else 0
 
 
 if __name__ == "__main__":
