@@ -1,6 +1,7 @@
 """MLflow logs a model without a look at every installed file, and without loading it again."""
 
 import importlib.metadata
+from pathlib import Path
 
 import mlflow
 import pandas as pd
@@ -38,8 +39,9 @@ def test_what_mlflow_has_read_already_stays(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("mlflow_uri")
 def test_a_model_that_was_just_saved_is_not_loaded_to_try_its_example(
-    mlflow_uri: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded: list[str] = []
     load = mlflow.pyfunc.load_model
@@ -47,9 +49,11 @@ def test_a_model_that_was_just_saved_is_not_loaded_to_try_its_example(
     rows = pd.DataFrame({"x": [0.0, 1.0, 2.0]})
     given = {"pip_requirements": [], "serialization_format": "skops", "input_example": rows}
     model = LinearRegression().fit(rows, rows["x"])
-    mlflow.set_tracking_uri(mlflow_uri)
 
-    with mlflow.start_run(), checked_by_name():
+    # Not in MLflow's first experiment, which keeps files in the folder where its tables were made.
+    experiment = mlflow.MlflowClient().create_experiment("own", tmp_path.as_uri())
+
+    with mlflow.start_run(experiment_id=experiment), checked_by_name():
         with example_untried():
             kept = mlflow.sklearn.log_model(model, name="model", **given)
         assert loaded == []
