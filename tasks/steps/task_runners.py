@@ -103,7 +103,10 @@ def _client(jobs: int) -> "Iterator[Client]":
     try:
         client = Client(address, **own)  # type: ignore[no-untyped-call]
     except (OSError, TimeoutError) as error:
-        raise EverfitError(f"the Dask scheduler {address or 'of this run'} does not answer: {error}") from error
+        raise EverfitError(
+            f"the Dask scheduler {address or 'of this run'} does not answer: {error}; start it, correct {ADDRESS}, or "
+            f"unset {RUNNER}, and run the same command again"
+        ) from error
     with client:
         yield client
 
