@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MOST_ADDRESS_BYTES = 8 * 2**10
 MOST_HEAD_BYTES = 32 * 2**10
 MOST_HEADERS = 100
+MOST_AHEAD = 100
+"""Requests of a connection that are sent before the response to an earlier one; each costs memory until its turn."""
 MOST_UNREAD_BYTES = 16 * 2**20
 """Bytes of a body that arrive after the response, such as that of a request that was refused by its headers."""
 HEAD_SECONDS = 10.0
@@ -48,7 +50,7 @@ class LimitedProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        self._head = self._lines = self._unread = 0
+        self._head = self._lines = self._unread = self._behind = 0
         self._tail = b""
         self._in_address = True
         self._head_timer: TimerHandle | None = None
@@ -87,6 +89,20 @@ class LimitedProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
             self._head = self._lines = self._unread = 0
             self._tail, self._in_address = b"", True
             self._cancel_timers()
+        elif not waits_for_body:
+            self._head += self._behind  # the end was that of empty lines, which the parser skips
+
+    def on_headers_complete(self) -> None:
+        """Take a request, unless too many of the connection wait already; the parser calls it."""
+        if len(self.pipeline) >= MOST_AHEAD:
+            self.transport.close()
+            raise ConnectionError("too many requests were sent ahead of their responses")
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser can't read, on a connection that is still open."""
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers of the connection."""
@@ -116,6 +132,7 @@ class LimitedProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
         joined = self._tail + data
         end = joined.find(_END)
         part = data if end < 0 else data[: max(0, end - len(self._tail))]
+        self._behind = len(data) - len(part)
         self._tail = joined[-len(_END) + 1 :]
         if self._in_address:
             line = part.find(b"\n")

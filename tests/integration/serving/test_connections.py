@@ -59,8 +59,10 @@ def answer(receiving: socket.socket) -> bytes:
         (b"GET / HTTP/1.1\r\nx: ", b"a" * 65_536),
         (b"GET / HTTP/1.1\r\n", b"x: a\r\n" * 10_000),
         (b"GET /health HTTP/1.1\r\nhost: here\r\n\r\nGET /", b"a" * 65_536),
+        (b"", b"\r\n" * 30_000),
+        (b"", b"GET /health HTTP/1.1\r\nhost: here\r\n\r\n" * 1_000),
     ],
-    ids=["address", "header", "headers", "second address"],
+    ids=["address", "header", "headers", "second address", "empty lines", "requests ahead"],
 )
 def test_heads_without_end_are_cut_off_and_delay_nobody(
     service: Any, connect: Callable[[], socket.socket], beginning: bytes, piece: bytes
@@ -160,6 +162,16 @@ def test_a_refused_body_without_end_is_cut_off(connect: Callable[[], socket.sock
     sending.sendall(b"POST /models/none/predict HTTP/1.1\r\nhost: here\r\ntransfer-encoding: chunked\r\n\r\n")
 
     assert send_endlessly(sending, b"10000\r\n" + b"a" * 65_536 + b"\r\n") < 60 * 2**20
+
+
+def test_requests_that_are_sent_ahead_are_answered_in_their_order(connect: Callable[[], socket.socket]) -> None:
+    sending = connect()
+    ahead = b"GET /nothing HTTP/1.1\r\nhost: here\r\n\r\n" * connections.MOST_AHEAD
+    sending.sendall(ahead + b"GET /health HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n")
+
+    answers = answer(sending).split(b"HTTP/1.1 ")[1:]
+
+    assert [one[:3] for one in answers] == [b"404"] * connections.MOST_AHEAD + [b"200"]
 
 
 def test_many_requests_on_one_connection_are_answered(service: Any, good: dict[str, Any]) -> None:
