@@ -195,10 +195,14 @@ class Drain:
             known = [number for number, sequence in numbers if not epoch or sequence <= done]
             if known and epoch:
                 self.table.sync_found(epoch)  # the commit was made, and its flush may have failed
+            new = {sequence: number for number, sequence in reversed(numbers[len(known) :])}
+            copies = [number for number, sequence in numbers[len(known) :] if new[sequence] != number]
             for number in known:
                 moved += self._settle(spool, [spool.read(number)], self._add_missing)
-            for group in self._groups(spool, [number for number, _ in numbers[len(known) :]]):
+            for group in self._groups(spool, [new[sequence] for sequence in sorted(new)]):
                 moved += self._settle(spool, group, self._append)
+            for number in copies:  # somebody has copied a segment within the folder
+                moved += self._settle(spool, [spool.read(number)], self._add_missing)
         return moved
 
     def _groups(self, spool: Spool, numbers: Sequence[int]) -> Iterator[list[Segment]]:

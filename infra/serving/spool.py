@@ -71,7 +71,7 @@ class Spool:
         self._descriptor = -1
         self._open_bytes = self._open_rows = 0
         sizes = {number: path.stat().st_size for number, path in self._files()}
-        self._next = max(sizes, default=0) + 1
+        self._next = max((*sizes, time.time_ns() // 1_000)) + 1  # a backup that is copied back replaces no file
         self._sealed_bytes = {number: size for number, size in sizes.items() if size}
         for number in (
             sizes.keys() - self._sealed_bytes.keys()

@@ -45,7 +45,7 @@ def test_a_crash_between_commit_and_deletion_adds_nothing_twice(tmp_path: Path, 
     crashed = drain_of(spool, log)
     spool.discard = lambda numbers: None  # type: ignore[method-assign,assignment]
     assert crashed.drain() == 10
-    assert spool.sealed() == [1]
+    assert len(spool.sealed()) == 1
     del spool.discard  # type: ignore[method-assign]
 
     spool.append(KINDS, batch(10, 5))

@@ -129,6 +129,38 @@ def test_two_that_make_the_log_at_once_add_each_prediction_once(
     assert logged(log) == ids(range(5))
 
 
+def test_a_segment_that_was_copied_within_its_folder_is_added_once(tmp_path: Path, log: Table) -> None:
+    spool = Spool.claim(tmp_path / "spool")
+    for first in (0, 5):
+        spool.append(KINDS, batch(first, 5))
+        spool.seal()
+    spool.close()
+    paths = sorted(spool.folder.glob("*.seg"))
+    (spool.folder / f"{7:016d}.seg").write_bytes(paths[0].read_bytes()[:-9])  # its last predictions are cut off
+    shutil.copy(paths[1], spool.folder / f"{9:016d}.seg")
+
+    assert drain_of(Spool.claim(tmp_path / "spool"), log).drain() == 10
+    assert logged(log) == ids(range(10))
+
+
+def test_a_backup_that_is_copied_over_the_folder_replaces_no_segment(tmp_path: Path, log: Table) -> None:
+    spool = Spool.claim(tmp_path / "spool")
+    spool.append(KINDS, batch(0, 5))
+    spool.close()
+    shutil.copytree(tmp_path / "spool", tmp_path / "backup")
+    drained = Spool.claim(tmp_path / "spool")
+    drain_of(drained, log).drain()
+    drained.close()
+    later = Spool.claim(tmp_path / "spool")  # of an empty folder
+    later.append(KINDS, batch(5, 5))
+    later.close()
+    assert len(list(later.folder.glob("*.seg"))) == 1
+    shutil.copytree(tmp_path / "backup", tmp_path / "spool", dirs_exist_ok=True)
+
+    assert drain_of(Spool.claim(tmp_path / "spool"), log).drain() == 5
+    assert logged(log) == ids(range(10))
+
+
 @pytest.mark.parametrize("cleaned", ["empty segments", "id files", "everything but the segments"])
 def test_a_cleaned_folder_loses_nothing(tmp_path: Path, log: Table, cleaned: str) -> None:
     spool = Spool.claim(tmp_path / "spool")
