@@ -39,6 +39,10 @@ ADVICE: dict[Cause, str] = {
     "mixed": "retraining is expected to win back a part of the loss",
     "none": "",
 }
+SPENT_ADVICE = (
+    "these columns tell hardly more about the label now than a constant answer, so retraining is not expected to help; "
+    "other columns would"
+)
 
 
 class LossPart(Record):
@@ -134,6 +138,7 @@ class Diagnosis(Record):
         columns: The columns by their share of the loss.
         values: Values that the hold-out lacks, one sentence each.
         left_out: Columns that were not looked at, and why; one sentence each.
+        columns_spent: Whether no model of these columns is much better in the window than a constant answer.
         remedies: Facts about models, labels and columns that show how to win the loss back, one sentence each.
         reference_rows: Labelled rows of the hold-out.
         window_rows: Labelled rows of the window.
@@ -146,6 +151,7 @@ class Diagnosis(Record):
     columns: tuple[ColumnShare, ...] = ()
     values: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    columns_spent: bool = False
     remedies: tuple[str, ...] = ()
     reference_rows: int
     window_rows: int
@@ -174,6 +180,8 @@ class Diagnosis(Record):
     @property
     def advice(self) -> str:
         """The consequence for retraining, in one sentence; empty where no cause is certain."""
+        if self.columns_spent and self.cause in {"changed_meaning", "mixed"}:
+            return SPENT_ADVICE
         return ADVICE[self.cause]
 
     @property

@@ -58,6 +58,7 @@ def diagnose(
             *(f"{name} has values that no tree can split, such as dates" for name in encoded.unusable),
         ),
         remedies=() if remedies is None else remedies.sentences,
+        columns_spent=remedies is not None and remedies.spent,
         reference_rows=evidence.reference_rows,
         window_rows=evidence.window_rows,
         sampled=max(len(evidence.reference), len(evidence.window)),

@@ -108,6 +108,7 @@ class DiagnosisEvidence:
         row_loss: The loss of a row.
         reference_rows: Number of labelled rows of the hold-out, before sampling.
         window_rows: Number of labelled rows of the window, before sampling.
+        unused: Columns of the window's rows that the model does not read, such as ignored and newly arrived ones.
     """
 
     reference: LabelledRows
@@ -117,6 +118,7 @@ class DiagnosisEvidence:
     row_loss: RowLoss = "squared_error"
     reference_rows: int = 0
     window_rows: int = 0
+    unused: tuple[str, ...] = ()
 
     @classmethod
     def sampled(
@@ -126,6 +128,7 @@ class DiagnosisEvidence:
         columns: Sequence[str],
         *,
         texts: Sequence[str] = (),
+        unused: Sequence[str] = (),
         row_loss: RowLoss = "squared_error",
         most: int = MOST_ROWS,
         seed: int = 0,
@@ -137,6 +140,7 @@ class DiagnosisEvidence:
             window: Labelled rows of the window.
             columns: The columns to look at; those that either side lacks are left out.
             texts: Those of them with free text.
+            unused: Columns of the window's rows that the model does not read.
             row_loss: The loss of a row.
             most: Rows of either side at most; fewer if there are many columns.
             seed: The seed of the draw.
@@ -164,6 +168,7 @@ class DiagnosisEvidence:
             row_loss,
             len(reference),
             len(window),
+            tuple(unused),
         )
 
 

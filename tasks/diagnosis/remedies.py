@@ -4,6 +4,7 @@ A model that is fitted on the window alone, and answers each day by the other da
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,11 @@ from everfit.tasks.core.loss_diagnosis import LOSS_TEXTS, LossSlice
 from everfit.tasks.diagnosis.encoding import Encoded
 from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, LabelledRows, row_losses
 from everfit.tasks.diagnosis.shared_rows import BINS, FOLDS, fold_of_rows, in_bins, with_values
+from everfit.tasks.diagnosis.unused_columns import explaining_columns
 
 Floats = npt.NDArray[np.float64]
 Chosen = npt.NDArray[np.bool_]
+Folds = npt.NDArray[np.int64]
 
 _MOST_CLASSES = 10
 _LEAST_ROWS = 300
@@ -39,11 +42,13 @@ class Remedies:
         suspects: Whether the label of each of the window's rows is likely wrong; shape (rows,).
         contradicting: Whether each has the values of another row and another label, if many more do than before; shape
             (rows,).
+        spent: Whether these columns tell hardly more about the labels now than a constant answer does.
     """
 
     sentences: tuple[str, ...]
     suspects: Chosen
     contradicting: Chosen
+    spent: bool = False
 
 
 def find_remedies(
@@ -66,15 +71,19 @@ def find_remedies(
     none = Remedies((), np.zeros(len(window), dtype=np.bool_), np.zeros(len(window), dtype=np.bool_))
     if window.truth is None or window.scores is None:
         return none
-    sentences, suspects = [], none.suspects
+    sentences, suspects, spent = [], none.suspects, False
     classes = len(np.unique(window.truth))
     fitted = len(window) >= _LEAST_ROWS and encoded.values.shape[1] > 0
     if fitted and (task == "regression" or 2 <= classes <= _MOST_CLASSES):
-        recent = _answers_of_others(evidence, encoded, task, seed)
+        folds = fold_of_rows(window, seed)
+        learn = partial(_answers_of_others, evidence, folds, task=task, seed=seed)
+        recent = learn(in_bins(encoded)[len(evidence.reference) :], encoded.is_categorical)
         gains = window.losses - row_losses(window.truth, recent, evidence.row_loss)
         sentences += [text for slice_, chosen in slices if (text := _irreducible(evidence, gains, slice_, chosen))]
         if not sentences and (text := _won_back(evidence, gains)):
             sentences.append(text)
+        spent = _are_spent(evidence, row_losses(window.truth, recent, evidence.row_loss), folds, task)
+        sentences += explaining_columns(evidence, recent, learn)
         if task != "regression":
             suspects = _suspects(evidence, recent)
     if (number := int(suspects.sum())) > 0:
@@ -87,10 +96,12 @@ def find_remedies(
     if task != "regression":
         texts, contradicting = _contradictions(evidence)
         sentences += texts
-    return Remedies(tuple(sentences), suspects, contradicting)
+    return Remedies(tuple(sentences), suspects, contradicting, spent)
 
 
-def _answers_of_others(evidence: DiagnosisEvidence, encoded: Encoded, task: TaskKind, seed: int) -> Floats:
+def _answers_of_others(
+    evidence: DiagnosisEvidence, folds: Folds, features: Floats, is_categorical: Chosen, *, task: TaskKind, seed: int
+) -> Floats:
     """Return what a model fitted on the window's other days says of each of its rows; shaped as the scores."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
     from threadpoolctl import threadpool_limits
@@ -98,12 +109,11 @@ def _answers_of_others(evidence: DiagnosisEvidence, encoded: Encoded, task: Task
     window = evidence.window
     assert window.truth is not None  # noqa: S101 - the caller has checked it
     assert window.scores is not None  # noqa: S101 - the caller has checked it
-    features, folds = in_bins(encoded)[len(evidence.reference) :], fold_of_rows(window, seed)
     settings: dict[str, Any] = {"max_iter": 60, "learning_rate": 0.08, "max_leaf_nodes": 8, "min_samples_leaf": 30}
     settings |= {
         "max_bins": BINS,
         "early_stopping": False,
-        "categorical_features": encoded.is_categorical,
+        "categorical_features": is_categorical,
         "random_state": seed,
     }
     answers = np.zeros_like(np.asarray(window.scores, dtype=np.float64))
@@ -159,6 +169,45 @@ def _won_back(evidence: DiagnosisEvidence, gains: Floats) -> str:
         f"a model fitted on this window alone has a {LOSS_TEXTS[evidence.row_loss]} of {now - mean:.3g} on its other "
         f"days, where the champion has {now:.3g}"
     )
+
+
+def _are_spent(evidence: DiagnosisEvidence, recent: Floats, folds: Folds, task: TaskKind) -> bool:
+    """Return whether a model of the window is hardly better than a constant, where the champion surely was before.
+
+    Args:
+        evidence: Both sides.
+        recent: The losses of a model fitted on the window's other days; shape (rows,).
+        folds: The fold of each of the window's rows.
+        task: The kind of prediction.
+    """
+    old, new = evidence.reference, evidence.window
+    if old.truth is None or new.truth is None or evidence.row_loss in {"absolute_error", "relative_error"}:
+        return False
+    whole = np.zeros(len(old), dtype=np.int64)
+    worth = []
+    for side, losses, parts in ((old, old.losses, whole), (new, recent, folds)):
+        gains = _constant_losses(side.truth, parts, task, evidence) - losses
+        mean = float(side.counted @ gains)
+        worth.append((mean, side.mean_error(len(side) * side.counted * (gains - mean))))
+    (before, error), (now, error_now) = worth
+    return before > _NINETY_FIVE * error and now + _NINETY_FIVE * error_now < _SMALL * before
+
+
+def _constant_losses(truth: Floats | None, folds: Folds, task: TaskKind, evidence: DiagnosisEvidence) -> Floats:
+    """Return the loss of each row if it got the shares, or the mean, of the rows outside its fold."""
+    assert truth is not None  # noqa: S101 - the caller has checked it
+    classes = max(2, int(truth.max()) + 1) if task != "regression" else 1
+    losses = np.empty(len(truth))
+    for fold in np.unique(folds):
+        own = folds == fold
+        others = truth if own.all() else truth[~own]
+        if task == "regression":
+            said = np.full(int(own.sum()), others.mean())
+        else:
+            shares = np.bincount(others.astype(np.int64), minlength=classes) / len(others)
+            said = np.tile(shares, (int(own.sum()), 1))
+        losses[own] = row_losses(truth[own], said, evidence.row_loss)
+    return losses
 
 
 def _suspects(evidence: DiagnosisEvidence, recent: Floats) -> Chosen:

@@ -1,9 +1,11 @@
 """The evidence area `diagnosis`: the champion's labelled rows of the window against those of its hold-out."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from everfit.blocks.errors import NotEnoughError
 from everfit.tasks.batch.label_requests import keep_request, request_of
@@ -14,6 +16,7 @@ from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, LabelledRow
 from everfit.tasks.diagnosis.time_columns import time_columns
 from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
+from everfit.tasks.monitoring.signals.unused_values import unused_values
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.triage.diagnosis_signal import DiagnosisSignal
 from everfit.tasks.triage.quality_loss import remember
@@ -81,11 +84,14 @@ def diagnosed(monitored: MonitoredModel, window: Window) -> Diagnosed:
     following = time_columns(holdout.rows, answers.rows, holdout.event_time, columns)
     shown = [name for name in columns if name in answers.rows]
     loss = row_loss_of(spec.metric, spec.task)
+    labelled = _labelled(answers, loss)
+    unused = unused_values(monitored, window, labelled.rows)
     evidence = DiagnosisEvidence.sampled(
         _labelled(holdout, loss),
-        _labelled(answers, loss),
+        replace(labelled, rows=pd.concat([labelled.rows, unused], axis=1)),
         [name for name in (*shown, *_beside(spec.columns.protected, columns)) if name not in following],
         texts=spec.columns.text,
+        unused=[str(name) for name in unused],
         row_loss=loss,
     )
     left_out = [f"{name} follows the event time, so it differs by itself" for name in following]

@@ -103,3 +103,37 @@ def test_windows_of_the_command() -> None:
     for text in ("2024-04-01", "..2024-04-01", "2024-04-01..", "a..b", "2024-04-02..2024-04-01"):
         with pytest.raises(EverfitError, match="--window"):
             parse_window(text)
+
+
+def noise_for_ever(seed: int) -> DiagnosisEvidence:
+    """A window in which no feature tells the label any more, and an ignored column does; another is a coin."""
+    evidence, random = binary(seed, **CAUSES["changed_meaning"]), np.random.default_rng(seed)
+    window = evidence.window
+    assert window.scores is not None
+    rating, coin = random.normal(size=len(window)), random.choice(["heads", "tails"], len(window))
+    truth = (random.random(len(window)) < 1 / (1 + np.exp(-1.7 * rating))).astype(float)
+    window = replace(
+        window,
+        rows=window.rows.assign(rating=rating, coin=coin),
+        truth=truth,
+        losses=row_losses(truth, window.scores, "brier"),
+    )
+    return replace(evidence, window=window, unused=("coin", "rating"))
+
+
+@pytest.mark.slow
+def test_columns_that_tell_nothing_any_more_are_no_reason_to_retrain_and_the_ignored_one_that_does_is_named() -> None:
+    found = diagnose(noise_for_ever(2), "binary").diagnosis
+    assert found.cause == "changed_meaning"
+    assert "retraining is not expected to help; other columns would" in found.advice
+    assert [text.split(",")[0] for text in found.remedies if "does not read" in text] == ["rating"]
+
+
+@pytest.mark.slow
+def test_an_ignored_column_that_tells_what_the_features_tell_is_not_named() -> None:
+    evidence = binary(2, **CAUSES["changed_meaning"])
+    window = evidence.window
+    again = replace(window, rows=window.rows.assign(copy=window.rows["carrier"]))
+    found = diagnose(replace(evidence, window=again, unused=("copy",)), "binary").diagnosis
+    assert not found.columns_spent
+    assert not any("does not read" in text for text in found.remedies)
