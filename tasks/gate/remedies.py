@@ -134,7 +134,7 @@ def _is_sure(gain: float, error: float, freedom: float | None) -> bool:
 
 
 def smallest_enough(rungs: Sequence[Rung]) -> str:
-    """Return the name of the smallest rung that no larger one is surely ahead of.
+    """Return the name of the smallest rung that no larger one is surely ahead of, and that is not behind no change.
 
     Args:
         rungs: The smallest first, each with the leads of the larger ones.
@@ -144,7 +144,8 @@ def smallest_enough(rungs: Sequence[Rung]) -> str:
         >>> smallest_enough([Rung(name="intercept", value=0.5, leads=(unsure,)), Rung(name="refit", value=0.49)])
         'intercept'
     """
-    return next(rung.name for rung in rungs if rung.is_enough)
+    behind = {lead.higher for rung in rungs if rung.name == KEEP for lead in rung.leads if lead.gain <= 0}
+    return next((rung.name for rung in rungs if rung.is_enough and rung.name not in behind), KEEP)
 
 
 def remedy_words(name: str) -> str:
