@@ -9,6 +9,7 @@ import importlib
 import io
 import json
 import os
+import sys
 import zipfile
 from collections.abc import Iterator
 from functools import cache
@@ -61,10 +62,26 @@ def untrusted(name: str, kind: str) -> ModelError:
         name: Its full name.
         kind: Kind of the node that has it.
     """
-    return ModelError(
-        f"the model holds {name!r} ({kind}), which everfit does not trust; use plain scikit-learn parts, or, for a "
-        f"class or function of your own, set {TRUSTED_VARIABLE}={name} wherever the model is trained and served"
-    )
+    advice = "no training of everfit's makes such a file, so find out who has changed it, and release another version"
+    if _may_be_own(name, kind):
+        advice = (
+            f"use plain scikit-learn parts, or, for a class or function of your own, set {TRUSTED_VARIABLE}={name} "
+            f"wherever the model is trained and served"
+        )
+    return ModelError(f"the model holds {name!r} ({kind}), which everfit does not trust; {advice}")
+
+
+def _may_be_own(name: str, kind: str) -> bool:
+    """Return whether a name may be one of the user's own, and not a function of Python's or of a listed package."""
+    root = name.partition(".")[0]
+    if root in sys.stdlib_module_names:
+        return False
+    return kind == "ObjectNode" or root not in _listed_packages()
+
+
+@cache
+def _listed_packages() -> frozenset[str]:
+    return frozenset(name.partition(".")[0] for names in _listed().values() for name in names) | {"joblib"}
 
 
 def damaged(error: Exception) -> ModelError:

@@ -19,7 +19,7 @@ def test_the_smallest_rung_that_no_larger_one_is_surely_ahead_of_is_enough() -> 
     assert smallest_enough([rung(KEEP, intercept=0.5, refit=0.9), rung("intercept", refit=0.8), refit]) == KEEP
     assert smallest_enough([rung(KEEP, intercept=3, refit=3), rung("intercept", refit=0.8), refit]) == "intercept"
     assert smallest_enough([rung(KEEP, intercept=3, refit=6), rung("intercept", refit=3), refit]) == "refit"
-    # What is behind no change is never taken, such as an earlier champion, although no larger one is surely ahead of it.
+    # What is behind no change, such as an earlier champion, is never taken.
     assert smallest_enough([rung(KEEP, former=-1, refit=3), rung("former", refit=0.8), refit]) == "refit"
     assert smallest_enough([rung(KEEP, former=3, refit=-1), rung("former", refit=3), refit]) == KEEP
     # A larger remedy may do harm where a smaller one helps: what it does no better it does not forbid.

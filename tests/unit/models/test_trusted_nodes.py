@@ -21,7 +21,7 @@ from support.trusted_nodes import BOOSTERS, PATH, text
 from everfit.blocks.errors import ModelError
 from everfit.tasks.models import trusted_nodes
 from everfit.tasks.models.skops_format import dump_model, load_model, trusted_types
-from everfit.tasks.models.trusted_nodes import TRUSTED_VARIABLE, check_nodes
+from everfit.tasks.models.trusted_nodes import TRUSTED_VARIABLE, check_nodes, untrusted
 
 ROWS = pd.DataFrame({"a": np.arange(20.0) + 1, "b": np.tile([0.0, 1.0], 10)})
 TARGET = np.tile([0, 1], 10)
@@ -217,3 +217,19 @@ def test_every_listed_class_is_a_class_and_every_function_a_numeric_one() -> Non
 
 def test_the_list_is_what_the_installed_libraries_have() -> None:
     assert PATH.read_text() == text(), "run `python -m support.trusted_nodes`, and review the difference"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "is_advised"),
+    [
+        ("os.remove", "FunctionNode", False),
+        ("subprocess.Popen", "ObjectNode", False),
+        ("joblib.load", "FunctionNode", False),
+        ("sklearn.utils._testing.check_output", "FunctionNode", False),
+        ("sklearn.new.Estimator", "ObjectNode", True),
+        ("team.encoders.Rare", "ObjectNode", True),
+        ("team.encoders.clip", "FunctionNode", True),
+    ],
+)
+def test_no_function_that_could_do_harm_is_advised_to_be_trusted(name: str, kind: str, *, is_advised: bool) -> None:
+    assert (f"{TRUSTED_VARIABLE}={name}" in str(untrusted(name, kind))) == is_advised
