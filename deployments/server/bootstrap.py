@@ -85,7 +85,7 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
         entries = files.deployments_of(files.read_prefect_file(), names, code_version(), project)
         wanted = with_schedules(entries, specs)
         remembered = blocks.Schedules(client)
-        present = listing.present_deployments(client, project, [deployment.name for deployment in wanted])
+        present = listing.present_deployments(client, project, list(map(deploying.name_on_server, wanted)))
         existing = listing.all_automations(client)
         related = listing.by_deployment(existing)
         for deployment in wanted:

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -34,12 +34,12 @@ def present_deployments(
     Args:
         client: The client of the server.
         project: The name of the project.
-        names: Names of deployments, without their flows.
+        names: Names of deployments, as `flow/name`.
     """
     from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterName
 
     found = {name: deployment for deployment, name in tagged_deployments(client, f"{TAG}{project}")}
-    missing = sorted(set(names) - {deployment.name for deployment in found.values()})
+    missing = sorted({name.rpartition("/")[2] for name in names if name not in found})
     for start in range(0, len(missing), _PAGE):
         wanted = DeploymentFilter(name=DeploymentFilterName(any_=missing[start : start + _PAGE]))
         found |= {name: deployment for deployment, name in _named(client, _pages(client, wanted))}
@@ -80,11 +80,6 @@ def _pages(client: "SyncPrefectClient", wanted: "DeploymentFilter") -> "list[Dep
 def _named(
     client: "SyncPrefectClient", deployments: "Sequence[DeploymentResponse]"
 ) -> "list[tuple[DeploymentResponse, str]]":
-    def with_names() -> "Iterator[tuple[DeploymentResponse, str]]":
-        flows: dict[object, str] = {}
-        for deployment in deployments:
-            if deployment.flow_id not in flows:
-                flows[deployment.flow_id] = client.read_flow(deployment.flow_id).name
-            yield deployment, f"{flows[deployment.flow_id]}/{deployment.name}"
-
-    return list(with_names())
+    ids = {deployment.flow_id for deployment in deployments}
+    flows = {flow_id: client.read_flow(flow_id).name for flow_id in ids}
+    return [(deployment, f"{flows[deployment.flow_id]}/{deployment.name}") for deployment in deployments]

@@ -17,7 +17,7 @@ class Spread(Protocol):
         """Yield the function's results in the order of the items, which are read as they are needed.
 
         Args:
-            function: A function of a module, without effects, because an item may be worked on twice.
+            function: A function of a module. It may run twice for an item, so a second run must change nothing.
             shared: The first argument of each call.
             items: The second arguments, one a call.
         """

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
 from everfit.blocks.spec import ARRIVED, ColumnRoles
 from everfit.tasks.core.spread import Spread, in_turn
@@ -66,6 +65,8 @@ class PartRules:
 
     def write(self, number: int, frame: pd.DataFrame, parts: npt.NDArray[np.int32], origins: list[str]) -> int:
         """Write a part with the identities of its rows, and return how many it has."""
+        import pyarrow as pa
+
         values = frame.drop(columns=FAULTS)
         keys = row_keys(values if self.roles.key else _only(values, self.identity), self.roles.key)
         if self.deleted is not None and (gone := self.deleted.among_rows(values, keys)).any():

@@ -36,7 +36,7 @@ class Place:
     def begin_with(self, base: str) -> None:
         """Let the folder be as a base is, which is made first if need be."""
         kept = self._bases / base
-        os.chdir(self.folder.parent)  # the folder is made anew
+        os.chdir(self.folder.parent)  # the folder is deleted and made again
         if not kept.exists():
             _BASES[base](self)
             shutil.copytree(self.folder, kept)

@@ -18,6 +18,7 @@ from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
 from everfit.deployments.server.bootstrap import Options, bootstrap
 from everfit.deployments.server.changes import Change
+from everfit.deployments.server.project import TAG
 from everfit.tasks.core.people import Person, RoleError
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.steps.context import find_context, open_context
@@ -218,6 +219,19 @@ def test_a_deployment_of_another_project_is_not_overwritten(server: Server, monk
 
     monkeypatch.setenv("EVERFIT_PROJECT", "another")
     with pytest.raises(DeploymentError, match=r"belongs to the project .* and this is the project 'another'"):
+        server.set_up()
+
+
+def test_nor_is_one_beside_a_deployment_of_this_project(server: Server) -> None:
+    """Both projects have a deployment named after the model, of different flows."""
+    server.write_deployments("scoring")
+    server.set_up()
+    flow = server.prefect.create_flow_from_name("training")
+    server.prefect.create_deployment(flow, MODEL, tags=["everfit", f"{TAG}another"])
+
+    Path("deployments/prefect.yaml").unlink()
+    server.write_deployments("scoring", "training")
+    with pytest.raises(DeploymentError, match=r"belongs to the project 'another'"):
         server.set_up()
 
 

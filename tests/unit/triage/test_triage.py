@@ -69,9 +69,9 @@ def test_early_labels_tell_of_a_loss_before_any_answer_of_a_new_champion_is_matu
     known = EstimateSignal(
         status="measured", metric="roc_auc", value=0.8, standard_error=0.01, baseline=quality().baseline
     )
-    for value, told in ((0.6, True), (0.7, False)):
+    for value, is_named in ((0.6, True), (0.7, False)):
         decision = decide(signals(quality=unknown, estimate=known, early=early(value)), History())
-        assert any("early labels show a loss" in reason for reason in decision.reasons) is told
+        assert any("early labels show a loss" in reason for reason in decision.reasons) is is_named
 
 
 def test_the_same_evidence_gives_the_same_id_and_later_history_does_not_matter() -> None:
