@@ -1,7 +1,10 @@
 """One turn's whole-process time against a bare script that makes the same library calls.
 
-Prints the ratios with a Prefect server running and with the temporary one, and where the time of a turn goes. The very
-first turn of an installation is told apart: in it the temporary server makes its database, which takes it seconds.
+The script is measured twice: as somebody would write it, with one fit for each candidate, one for the hold-out and one
+for the release; and with every fit and every scoring of a turn, which judges its procedure by fitting it again and
+again. Prints the ratios with a Prefect server running and with the temporary one, and where the time of a turn goes.
+The very first turn of an installation is told apart: in it the temporary server makes its database, which takes it
+seconds.
 """
 
 import json
@@ -47,7 +50,7 @@ import skops.io
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_curve
 
-folder, flights, spec_file, suite_file = map(Path, sys.argv[1:])
+folder, flights, spec_file, suite_file, work_file = map(Path, sys.argv[1:])
 spec = yaml.safe_load(spec_file.read_text())
 features = spec["columns"]["features"]
 until = pd.Timestamp("2013-03-01", tz="UTC")
@@ -77,12 +80,13 @@ training, holdout = frame[frame["scheduled_departure"] < boundary], frame[frame[
 texts = [name for name in features if not pd.api.types.is_numeric_dtype(frame[name])]
 numbers = [name for name in features if name not in texts]
 
-def boosting():
+def boosting(categories=True):
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan,
                            max_categories=200)
     columns = ColumnTransformer([("texts", codes, texts), ("numbers", "passthrough", numbers)])
+    grouped = list(range(len(texts))) if categories else None
     return Pipeline([("columns", columns), ("estimator", HistGradientBoostingClassifier(
-        categorical_features=list(range(len(texts))), random_state=0))])
+        categorical_features=grouped, random_state=0))])
 
 def logistic():
     scaled = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
@@ -107,6 +111,16 @@ metrics = {"roc_auc": roc_auc_score(label(holdout), answers), "log_loss": log_lo
            "brier": brier_score_loss(label(holdout), answers),
            "accuracy": accuracy_score(label(holdout), answers > 0.5)}
 released = best().fit(frame[features], label(frame))
+
+# The fits and scorings of a turn that go beyond these four fits.
+for step in json.loads(work_file.read_text()):
+    if step["do"] == "score":
+        model.predict_proba(frame[features].tail(step["rows"]))
+        continue
+    times = frame["scheduled_departure"]
+    rows = frame[(times >= step["since"]) & (times <= step["until"])]
+    make = {"boosting": boosting, "ordered": lambda: boosting(False), "logistic": logistic}[step["model"]]
+    model = make().fit(rows[features], label(rows))
 
 # The pictures that everfit logs with a version: six by matplotlib, a page of four by plotly.
 wrong, right, _ = roc_curve(label(holdout), answers)
@@ -139,6 +153,39 @@ with mlflow.start_run(run_id=run):
 client.create_registered_model("bare")
 version = client.create_model_version("bare", source=logged.model_uri, run_id=run, model_id=logged.model_id)
 client.set_registered_model_alias("bare", "champion", version.version)
+"""
+
+RECORDING = r"""
+import json, sys
+
+from everfit.blocks.training import ENSEMBLE
+from everfit.deployments.cli.main import console
+from everfit.tasks.training import competition, fitting, in_process
+
+work, spec, until = sys.argv[1:]
+fit, scores = fitting.fit, in_process.model_scores
+
+def recorded_fit(spec, features, candidate, setting, rows, **more):
+    model = fit(spec, features, candidate, setting, rows, **more)
+    if candidate != ENSEMBLE:
+        names = {"hist_gradient_boosting": "boosting", "logistic_regression": "logistic"}
+        times = rows[spec.columns.time]
+        write({"do": "fit", "model": "ordered" if setting.parameters else names[candidate],
+               "since": str(times.min()), "until": str(times.max())})
+    return model
+
+def recorded_scores(model, rows, classes, task):
+    write({"do": "score", "rows": len(rows)})
+    return scores(model, rows, classes, task)
+
+def write(step):
+    with open(work, "a") as steps:
+        steps.write(json.dumps(step) + "\n")
+
+fitting.fit = in_process.fit = recorded_fit
+in_process.model_scores = competition.model_scores = recorded_scores
+sys.argv = ["everfit", "train", spec, "--until", until]
+console()
 """
 
 
@@ -179,6 +226,20 @@ def everfit_turn(spec: Path, **more: str) -> tuple[float, str, Path]:
     return seconds, reported, folder
 
 
+def work_of_turn(spec: Path) -> list[dict[str, str | int]]:
+    """Return the fits and the scorings of a turn, in their order."""
+    folder = Path(tempfile.mkdtemp(prefix="everfit-bench-"))
+    timed([sys.executable, "-c", RECORDING, "work.jsonl", str(spec), UNTIL], environment(folder), folder)
+    return [json.loads(line) for line in (folder / "work.jsonl").read_text().splitlines()]
+
+
+def beyond_the_script(work: list[dict[str, str | int]]) -> list[dict[str, str | int]]:
+    """Leave out the four fits that the bare script makes anyway: both candidates', the hold-out's and the release's."""
+    fits = [number for number, step in enumerate(work) if step["do"] == "fit"]
+    known = {*fits[:2], fits[-2], fits[-1]}
+    return [step for number, step in enumerate(work) if number not in known]
+
+
 def start_server(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -211,26 +272,36 @@ def run() -> dict[str, float]:
     suite = first / "workspace/flight-delays/expectations.yaml"
     script = folder / "bare.py"
     script.write_text(BARE)
+    (folder / "none.json").write_text("[]")
+    work = work_of_turn(spec)
+    (folder / "work.json").write_text(json.dumps(beyond_the_script(work)))
     server, url = start_server(folder)
-    seconds: dict[str, list[float]] = {"bare": [], "server": [], "temporary": []}
+    seconds: dict[str, list[float]] = {"bare": [], "same": [], "server": [], "temporary": []}
     try:
         for _ in range(RUNS):
-            place = Path(tempfile.mkdtemp(prefix="everfit-bench-"))
-            command = [sys.executable, str(script), str(place), str(folder / "flights"), str(spec), str(suite)]
-            seconds["bare"].append(timed(command, environment(place), place)[0])
+            for name, steps in (("bare", "none.json"), ("same", "work.json")):
+                place = Path(tempfile.mkdtemp(prefix="everfit-bench-"))
+                files = [place, folder / "flights", spec, suite, folder / steps]
+                command = [sys.executable, str(script), *map(str, files)]
+                seconds[name].append(timed(command, environment(place), place)[0])
             seconds["server"].append(everfit_turn(spec, PREFECT_API_URL=url)[0])
             took, reported, _ = everfit_turn(spec, **embedded)
             seconds["temporary"].append(took)
     finally:
         server.terminate()
         server.wait(timeout=30)
-    bare, with_server, temporary = (sorted(taken)[RUNS // 2] for taken in seconds.values())
+    bare, same, with_server, temporary = (sorted(taken)[RUNS // 2] for taken in seconds.values())
     print(reported)
+    turns = {
+        "turn with a server running": with_server,
+        "turn with the temporary server": temporary,
+        "very first turn with it": very_first,
+    }
     return {
-        "bare script, s": round(bare, 1),
-        "turn with a server running, ratio": round(with_server / bare, 2),
-        "turn with the temporary server, ratio": round(temporary / bare, 2),
-        "very first turn with it, ratio": round(very_first / bare, 2),
+        "bare script with four fits, s": round(bare, 1),
+        f"bare script with the turn's {sum(step['do'] == 'fit' for step in work)} fits, s": round(same, 1),
+        **{f"{name}, times the script with four fits": round(taken / bare, 2) for name, taken in turns.items()},
+        **{f"{name}, times the script with its fits": round(taken / same, 2) for name, taken in turns.items()},
     }
 
 
