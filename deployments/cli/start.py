@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+_LISTED = 40
 _NO_KEY = "none: the whole row identifies itself; labels find predictions by event time and features"
 
 
@@ -103,6 +104,13 @@ def _ask_for_event_time(choices: "Sequence[TimeChoice]") -> str:
     return choices[number - 1].column
 
 
+def _listed(columns: Sequence[str]) -> str:
+    """Return the names; of many, the first ones and the last, and how many there are."""
+    if len(columns) <= _LISTED:
+        return ", ".join(columns)
+    return f"{len(columns):,} columns: {', '.join(columns[: _LISTED - 1])}, ..., {columns[-1]}"
+
+
 def _print_proposal(proposal: dict[str, Any], target: str) -> None:
     path = Path(proposal["path"])
     typer.echo(f"Wrote {path}: a {proposal['task']} model of {target!r} from {proposal['rows']:,} rows")
@@ -111,7 +119,7 @@ def _print_proposal(proposal: dict[str, Any], target: str) -> None:
     typer.echo(f"  event time   {proposal['event_time'] or 'none: the time of ingestion counts'}{signs}")
     if proposal["label_time"]:
         typer.echo(f"  label time   {proposal['label_time']}: 99 % of labels are known within {proposal['maturity']}")
-    typer.echo(f"  features     {', '.join(proposal['features'])}")
+    typer.echo(f"  features     {_listed(proposal['features'])}")
     for column, reason in proposal["doubtful"].items():
         typer.echo(f"  check        {column}: {reason}")
     for column, reason in proposal["ignored"].items():

@@ -40,7 +40,7 @@ def propose_holdout(seen: Look, made: Proposal) -> None:
     Raises:
         SpecError: No row has both a label and an event time.
     """
-    frame = seen.frame[seen.frame[made.target].notna()].drop_duplicates()  # duplicate rows count once
+    frame = seen.distinct[seen.distinct[made.target].notna()]
     scale = max(1.0, seen.rows / max(1, len(seen.frame)))
     share, held_out = _MOST, frame
     if made.event_time is not None:

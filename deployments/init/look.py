@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ from everfit.tasks.storage.values import FAULTS, faulty, name_of, normalise
 SAMPLE_ROWS = 200_000
 """The largest number of rows in the sample; a larger table gives every k-th row."""
 
+_FEW_COLUMNS = 20
 _FOREVER = Window(until=datetime(2200, 1, 1, tzinfo=UTC))
 _DAYS = (
     "%d.%m.%Y",
@@ -73,6 +75,14 @@ class Look:
     left_out: dict[str, str] = field(default_factory=dict)
     remarks: Sequence[str] = ()
     numbers: dict[str, Amount] = field(default_factory=dict)
+
+    @cached_property
+    def distinct(self) -> pd.DataFrame:
+        """The sample with each duplicate row once."""
+        few = list(self.frame.columns[:_FEW_COLUMNS])
+        if not self.frame.duplicated(few).any():  # then no rows are equal, and many columns take long to compare
+            return self.frame
+        return self.frame.drop_duplicates()
 
 
 def source_of(data: str) -> dict[str, Any]:
@@ -169,8 +179,8 @@ def _typed(
         elif STORED[plain(kind)] == "double" and is_named_as_time(name) and (unit := _number_format(frame[name])):
             times[name] = unit
     values = normalise(frame, {name: kind for name, kind in kinds.items() if name not in times})
-    for name, written in times.items():
-        values[name] = known_times(read_times(frame[name], written, repr(name)))
+    read = {name: known_times(read_times(frame[name], written, repr(name))) for name, written in times.items()}
+    values = pd.concat([values, pd.DataFrame(read, index=frame.index)], axis=1)
     odd = []
     for name in frame.columns:
         if times.get(name, "") is None and has_mixed_zones(frame[name]):

@@ -123,7 +123,7 @@ def _task(target: pd.Series) -> TaskKind:
 
 def _key(seen: Look, made: Proposal) -> tuple[str, ...]:
     """Return the fewest columns that identify a row. Duplicate rows count as one."""
-    frame = seen.frame.drop_duplicates()
+    frame = seen.distinct
     likely = [
         name
         for name in frame.columns

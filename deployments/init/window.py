@@ -24,7 +24,7 @@ def propose_window(seen: Look, made: Proposal) -> None:
     """Propose the shortest window with enough labels, and lower minimums if even a long one has too few."""
     if made.event_time is None:
         return
-    labelled = seen.frame[seen.frame[made.target].notna()].drop_duplicates()  # duplicate rows count once
+    labelled = seen.distinct[seen.distinct[made.target].notna()]
     times = labelled[made.event_time].dropna()
     history = spread(times) / pd.Timedelta(days=1)
     if not history > 0:
