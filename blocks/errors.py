@@ -62,3 +62,7 @@ class NoChampionError(ModelError):
 
 class DeploymentError(EverfitError):
     """A deployment file has a mistake, or the Prefect server can't be used."""
+
+
+class WorkersError(EverfitError):
+    """Raised when the workers of a Dask scheduler, or the scheduler itself, can't do the work."""

@@ -1,6 +1,8 @@
 """Apply a function to many items: one by one in this process, or on workers that somebody else brings."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol, TypeVar
 
 Shared = TypeVar("Shared")
@@ -33,3 +35,30 @@ def in_turn(function: Callable[[Shared, Item], Result], shared: Shared, items: I
     """
     for item in items:
         yield function(shared, item)
+
+
+_CHOSEN: ContextVar[Spread] = ContextVar("spread", default=in_turn)
+
+
+def current_spread() -> Spread:
+    """Return the spread of the step that is running, for what is read when it is first used; else `in_turn`."""
+    return _CHOSEN.get()
+
+
+@contextmanager
+def spread_by(spread: Spread) -> Iterator[Spread]:
+    """Let a spread be the current one.
+
+    Args:
+        spread: The spread.
+
+    Example:
+        >>> with spread_by(in_turn) as spread:
+        ...     current_spread() is spread
+        True
+    """
+    before = _CHOSEN.set(spread)
+    try:
+        yield spread
+    finally:
+        _CHOSEN.reset(before)

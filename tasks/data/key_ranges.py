@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from everfit.tasks.data.staging import Staging
-from everfit.tasks.storage.table_reads import Ranges
+from everfit.tasks.storage.table_scans import Ranges
 
 
 def key_ranges(staging: Staging, parts: int, key: Sequence[str]) -> Ranges:

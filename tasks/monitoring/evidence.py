@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from everfit.blocks.errors import NotEnoughError
+from everfit.blocks.errors import NotEnoughError, WorkersError
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals.code_change import compare_with_training
 from everfit.tasks.monitoring.signals.data import check_data
@@ -81,11 +81,16 @@ def attempt(measure: Callable[[], AreaT], record: Callable[..., AreaT]) -> AreaT
     Args:
         measure: Measures the area.
         record: Makes the area's record from a status and a reason.
+
+    Raises:
+        WorkersError: The Dask workers, or their scheduler, are gone.
     """
     try:
         return measure()
     except NotEnoughError as error:
         return record(status="not_enough", reason=str(error))
+    except WorkersError:  # of every area
+        raise
     except Exception as error:
         area = record(status="failed", reason=f"{type(error).__name__}: {error}")
         logger.exception("%s could not be measured", area.title)

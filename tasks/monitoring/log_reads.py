@@ -8,8 +8,7 @@ import pandas as pd
 
 from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.signals.covariate_shift import MOST_ROWS
-from everfit.tasks.predictions import prediction_log
-from everfit.tasks.predictions.labels import known_at
+from everfit.tasks.predictions.drawn_answers import labelled_times, read_by_keys
 from everfit.tasks.storage.tables import KEY
 from everfit.tasks.turns.context import Context
 
@@ -19,6 +18,8 @@ def times_of_labelled(
 ) -> "pd.Series[pd.Timestamp]":
     """Return the event times of the rows of a window that a version has answered and whose labels are known.
 
+    If there are very many, these are a draw of them.
+
     Args:
         context: The model's spec and storage.
         version: The version that answered.
@@ -27,11 +28,9 @@ def times_of_labelled(
         until: Only labels that are known at this moment count.
     """
     spec, table = context.spec, context.workspace.table
-    rows = prediction_log.read(
-        table(spec.name, "predictions"), window, event_time, columns=[KEY, event_time], model_version=version
-    ).drop_duplicates(KEY)
-    known = known_at(table(spec.name, "labels"), until, rows[KEY], clients=spec.monitoring.clients)
-    return rows.loc[rows[KEY].isin(known[KEY]), event_time]
+    log, known = table(spec.name, "predictions"), table(spec.name, "labels")
+    clients = spec.monitoring.clients
+    return labelled_times(log, known, window, event_time, until, version=version, clients=clients)[0][event_time]
 
 
 def features_in_log(
@@ -47,15 +46,11 @@ def features_in_log(
         names: The names of the features.
     """
     random = np.random.default_rng(0)
-    keys = set(answers[KEY].to_numpy()[random.permutation(len(answers))[:MOST_ROWS]].tolist())
+    keys = np.unique(answers[KEY].to_numpy(dtype=np.int64)[random.permutation(len(answers))[:MOST_ROWS]])
     times = answers[event_time]
     window = Window(since=times.min().to_pydatetime(), until=(times.max() + pd.Timedelta(microseconds=1)))
     log = context.workspace.table(context.spec.name, "predictions")
     there = set(log.columns())
-    wanted = [KEY, prediction_log.ARM, prediction_log.MODEL_VERSION, *(name for name in names if name in there)]
-    frames = [
-        frame[frame[KEY].isin(keys) & (frame[prediction_log.MODEL_VERSION] == version)]
-        for frame in log.batches(window, event_time, wanted)
-    ]
-    rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=wanted)
-    return rows[rows[prediction_log.ARM].isin(prediction_log.ANSWERED)].drop_duplicates(KEY, keep="last")
+    wanted = [KEY, *(name for name in names if name in there)]
+    rows = read_by_keys(log, window, event_time, wanted, keys=keys, version=version)
+    return rows.drop_duplicates(KEY, keep="last")

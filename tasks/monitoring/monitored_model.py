@@ -23,6 +23,7 @@ from everfit.tasks.monitoring.signals.live_estimate import QualityEstimator, can
 from everfit.tasks.monitoring.triage_history import JudgedWindow, newest_judgements, read_triages, triage_entries
 from everfit.tasks.monitoring.windows import MonitoringWindows, monitoring_windows
 from everfit.tasks.predictions import prediction_log
+from everfit.tasks.predictions.key_draw import most_rows
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_labelled_predictions
 from everfit.tasks.predictions.prediction_log import PREDICTED_AT
 from everfit.tasks.registry import model_registry, registration
@@ -248,21 +249,25 @@ class MonitoredModel:
             also=[*features, *spec.columns.protected, *slice_columns(spec), *answered],
             entity=spec.columns.entity,
             clients=spec.monitoring.clients,
+            most=most_rows(len(features)),
         )
 
     @cached_property
     def mature(self) -> LabelledPredictions:
         """The answers in the labelled window, which are old enough to have mature labels."""
-        chosen = self._within(self.windows.labelled.until)
-        return self._part(chosen, self.windows.labelled.until)
+        until = self.windows.labelled.until
+        window = self.labelled_window.model_copy(update={"until": until})
+        return replace(self.answers.before(until), window=window)
 
     @cached_property
     def rest(self) -> LabelledPredictions:
         """The answers of the newest window that have no mature label."""
         answers, window = self.answers, self.windows.window
-        usable = self._within(self.windows.labelled.until) & answers.labelled
-        newest = (answers.rows[answers.event_time] >= window.since).to_numpy() if len(answers.rows) else usable
-        return answers.of(~usable & newest)
+        if answers.rows.empty:
+            return answers.of(answers.labelled)
+        times = answers.rows[answers.event_time]
+        usable = (times < self.windows.labelled.until).to_numpy() & answers.labelled
+        return answers.of(~usable & (times >= window.since).to_numpy())
 
     @cached_property
     def estimator(self) -> QualityEstimator | None:
@@ -315,12 +320,3 @@ class MonitoredModel:
         if not set(names) <= set(answers.rows.columns):
             return None
         return champion_scores(scorer, answers.rows[names], answers.task), known
-
-    def _within(self, end: datetime) -> npt.NDArray[np.bool_]:
-        answers = self.answers
-        return (answers.rows[answers.event_time] < end).to_numpy() if len(answers.rows) else np.zeros(0, dtype=np.bool_)
-
-    def _part(self, chosen: npt.NDArray[np.bool_], until: datetime) -> LabelledPredictions:
-        part = self.answers.of(chosen)
-        window = self.labelled_window.model_copy(update={"until": until})
-        return replace(part, window=window)

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from everfit.blocks.errors import WorkersError
 from everfit.tasks.core.records import Window
 from everfit.tasks.evaluation.slices import slice_columns
 from everfit.tasks.monitoring.live_predictions import LivePredictions
@@ -63,6 +64,8 @@ class MonitoredWindow:
         """The answers with mature labels; None if they cannot be read, which the area `quality` reports."""
         try:
             return self.monitored.mature
+        except WorkersError:  # the look ends
+            raise
         except Exception as error:  # noqa: BLE001 - reported by the area that needs them
             logger.warning("the labelled answers cannot be read: %s", error)
             return None

@@ -28,12 +28,22 @@ class RowSample:
         if sum(map(len, self._parts)) > 4 * self.rows:
             self._keep()
 
+    def merge(self, other: "RowSample") -> None:
+        """Draw from the sample of later chunks, which has as many rows."""
+        if len(rows := other.frame):
+            self.add(rows)
+
+    def trim(self) -> None:
+        """Keep no more rows than the sample has in the end."""
+        if self._parts:
+            self._keep()
+
     @property
     def frame(self) -> pd.DataFrame:
         """The sample so far; shape (at most `rows`, columns), without columns if there was no chunk."""
         if not self._parts:
             return pd.DataFrame()
-        self._keep()
+        self.trim()
         return self._parts[0].drop(columns="_draw").reset_index(drop=True)
 
     def _keep(self) -> None:

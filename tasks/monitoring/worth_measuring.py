@@ -15,6 +15,7 @@ from everfit.tasks.ledger import Release
 from everfit.tasks.monitoring.champion_scores import champion_scores
 from everfit.tasks.monitoring.worth import TWO_SIDED, WORTH, MonthGain, MonthWorth, combined, months_of
 from everfit.tasks.predictions import prediction_log
+from everfit.tasks.predictions.key_draw import most_rows
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_labelled_predictions
 from everfit.tasks.predictions.prediction_log import MODEL_VERSION, PREDICTED_AT
 from everfit.tasks.registry import model_registry, registration
@@ -159,8 +160,10 @@ class WorthMeter:
         log, labels = (self.context.workspace.table(self.spec.name, name) for name in ("predictions", "labels"))
         if not log.exists() or not labels.exists():
             return []
-        logged = prediction_log.read(log, month, self._time, columns=[MODEL_VERSION])
-        counts = Counter(map(int, logged[MODEL_VERSION]))
+        counts: Counter[int] = Counter()
+        for rows in log.batches(month, self._time, [MODEL_VERSION, prediction_log.ARM]):
+            answered = rows.loc[rows[prediction_log.ARM].isin(prediction_log.ANSWERED), MODEL_VERSION]
+            counts += Counter({int(str(version)): int(count) for version, count in answered.value_counts().items()})
         released = {entry.version for entry in self.champions}
         return sorted((version, count) for version, count in counts.items() if version in released)
 
@@ -183,12 +186,13 @@ class WorthMeter:
             also=self._needed(version),
             entity=spec.columns.entity,
             clients=spec.monitoring.clients,
+            most=most_rows(len(self._needed(version))),
         ).with_labels()
         if spec.task == "binary":
             answers = answers.of(~answers.unknown)
         chosen = np.zeros(len(answers.rows), dtype=np.bool_)
         chosen[np.unique(np.linspace(0, len(chosen) - 1, min(_ROWS, len(chosen))).astype(int))] = True
-        return _Answered(version, answers.of(chosen), len(chosen), count)
+        return _Answered(version, answers.of(chosen), round(len(chosen) / answers.draw.share), count)
 
     def _needed(self, version: int) -> list[str]:
         """Return the columns that the models which a version is compared with need; a lost model needs none."""

@@ -1,7 +1,7 @@
 """Join the champion's predictions in a window with their labels, as arrays for metrics."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,9 @@ from everfit.blocks.errors import DataError
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import labels, prediction_log
-from everfit.tasks.predictions.client_shares import within_share
+from everfit.tasks.predictions.client_shares import counted_shares, drawn
+from everfit.tasks.predictions.drawn_answers import denser_draw, draw_of, labelled_keys, read_drawn
+from everfit.tasks.predictions.key_draw import KeyDraw
 from everfit.tasks.statistics.scores import onto_classes, target_values
 from everfit.tasks.statistics.weighted_metrics import predicted_class
 from everfit.tasks.storage.tables import KEY, Table
@@ -42,6 +44,8 @@ class LabelledPredictions:
         classes: Classes of the model as text, in its order; empty for a regression.
         others: Further classes, of other models or other rows.
         entity: Column whose rows hang together, such as the customer; None if the spec names none.
+        draw: The keys whose rows these are: all, unless there are very many.
+        labelled_draw: A larger draw of the rows that have a label, with these rows; None without one.
     """
 
     window: Window
@@ -51,6 +55,8 @@ class LabelledPredictions:
     classes: tuple[str, ...]
     others: tuple[str, ...] = ()
     entity: str | None = None
+    draw: KeyDraw = field(default_factory=KeyDraw)
+    labelled_draw: tuple[KeyDraw, pd.DataFrame] | None = None
 
     @property
     def labelled(self) -> npt.NDArray[np.bool_]:
@@ -72,16 +78,33 @@ class LabelledPredictions:
         """
         if self.task != "multiclass":
             return self.classes
-        seen = self.rows.loc[self.unknown, labels.LABEL].unique().tolist()
-        return tuple(sorted({*self.classes, *self.others, *map(str, seen)}, key=_place))
+        known = [rows[labels.LABEL].dropna().unique() for rows in (self.rows, *self._larger)]
+        return tuple(sorted({*self.classes, *self.others, *(str(name) for some in known for name in some)}, key=_place))
+
+    @property
+    def _larger(self) -> list[pd.DataFrame]:
+        return [] if self.labelled_draw is None else [self.labelled_draw[1]]
 
     def with_labels(self) -> "LabelledPredictions":
         """Return the rows that have a label."""
-        return self.of(self.labelled)
+        if self.labelled_draw is None:
+            return self.of(self.labelled)
+        draw, rows = self.labelled_draw
+        return replace(self, rows=rows, draw=draw, labelled_draw=None, others=self.every_class)
 
     def of(self, chosen: npt.NDArray[np.bool_]) -> "LabelledPredictions":
         """Return some of the rows, with the same classes."""
-        return replace(self, rows=self.rows[chosen].reset_index(drop=True), others=self.every_class)
+        rows = self.rows[chosen].reset_index(drop=True)
+        return replace(self, rows=rows, labelled_draw=None, others=self.every_class)
+
+    def before(self, end: datetime) -> "LabelledPredictions":
+        """Return the rows before a moment, with the same classes."""
+        larger = None
+        if self.labelled_draw is not None:
+            draw, rows = self.labelled_draw
+            larger = draw, rows[rows[self.event_time] < end].reset_index(drop=True)
+        chosen = (self.rows[self.event_time] < end).to_numpy() if len(self.rows) else np.zeros(0, dtype=np.bool_)
+        return replace(self.of(chosen), labelled_draw=larger)
 
     def among(self, others: Iterable[str]) -> "LabelledPredictions":
         """Return the same rows with further classes, so that they can be compared with predictions of those.
@@ -141,8 +164,12 @@ def read_labelled_predictions(
     also: Sequence[str] = (),
     entity: str | None = None,
     clients: ClientsPolicy | None = None,
+    most: int | None = None,
 ) -> LabelledPredictions:
     """Read the champion's predictions in a window, with their labels as known at a moment.
+
+    If there are more than `most` rows, a draw by their keys is read. It is the same wherever and in whatever order they
+    are read, and has the newest answer and the label of each of its keys. Few labelled rows are drawn by themselves.
 
     Args:
         log: The prediction log.
@@ -156,6 +183,7 @@ def read_labelled_predictions(
         also: Further columns to read, if the log has them.
         entity: Column whose rows hang together, which is read if the log has it.
         clients: How many rows of one client count, and whose labels; by default all.
+        most: About how many rows to read; by default all.
     """
     there = set(log.columns()) if log.exists() else set()
     limited = clients is not None and clients.max_share < 1
@@ -164,15 +192,25 @@ def read_labelled_predictions(
     wanted = [
         name for name in dict.fromkeys([*own, *also, *([entity] if entity else [])]) if name in there or not there
     ]
-    rows = prediction_log.read(log, window, event_time, columns=wanted, model_version=version)
+    draw = draw_of(log, window, most)
+    denser = denser_draw(known, window, draw, most)
+    keys = None if denser is None else labelled_keys(known, until, denser, clients)
+    rows = read_drawn(log, window, event_time, wanted, draw=draw, version=version, keys=keys)
     # If a row was predicted twice, the last prediction counts.
     rows = rows.sort_values(prediction_log.PREDICTED_AT, kind="stable").drop_duplicates(KEY, keep="last")
     if clients is not None and limited and prediction_log.CLIENT in rows:
-        rows = rows[within_share(rows[KEY], rows[prediction_log.CLIENT], clients.max_share, prediction_log.OWN_CLIENTS)]
+        by_client = rows.loc[draw.chosen(rows[KEY]), prediction_log.CLIENT].value_counts()
+        counts = {str(name): int(count) for name, count in by_client.items()}
+        shares = counted_shares(counts, clients.max_share, prediction_log.OWN_CLIENTS)
+        rows = rows[drawn(rows[KEY], rows[prediction_log.CLIENT], shares)]
     rows = rows.sort_values([event_time, KEY], ignore_index=True)
-    known_labels = labels.known_at(known, until, rows[KEY], clients=clients)
+    joined = labels.labelled(rows, labels.known_at(known, until, rows[KEY], clients=clients))
+    larger = None
+    if denser is not None:
+        larger = denser, joined[joined[labels.LABEL].notna() & denser.chosen(joined[KEY])].reset_index(drop=True)
+        joined = joined[draw.chosen(joined[KEY])].reset_index(drop=True)
     return LabelledPredictions(
-        window, labels.labelled(rows, known_labels), event_time, task, tuple(classes), entity=entity
+        window, joined, event_time, task, tuple(classes), entity=entity, draw=draw, labelled_draw=larger
     )
 
 

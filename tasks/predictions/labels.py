@@ -9,7 +9,8 @@ labels with the same key and time; `_inclusion`, the probability of a manual lab
 `_day`, the day of the label time.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,9 +20,11 @@ from everfit.blocks.clients import ClientsPolicy
 from everfit.blocks.errors import DataError
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks.core.records import Window
+from everfit.tasks.core.spread import current_spread
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.predictions.client_shares import within_share
 from everfit.tasks.statistics.scores import target_values
+from everfit.tasks.storage.table_parts import TablePart, table_parts
 from everfit.tasks.storage.tables import DAY, KEY, Table
 from everfit.tasks.storage.values import LARGEST
 
@@ -114,19 +117,11 @@ def known_at(
     """
     if not table.exists():
         return _nothing()
-    wanted = None if keys is None else pd.Index(keys)
-    moment = pd.Timestamp(until)
-    frames = []
+    wanted = None if keys is None else pd.Index(keys, dtype=np.int64).unique()
     # The window excludes its end, but a label that becomes known at exactly that moment counts.
-    for frame in _batches(table, Window(until=(moment + pd.Timedelta(microseconds=1)).to_pydatetime())):
-        selected = frame if wanted is None else frame[frame[KEY].isin(wanted)]
-        if origin:
-            selected = selected[selected[ORIGIN].str.startswith(origin)]
-        if clients is None:
-            frames.append(_newest(selected))
-            continue
-        selected = selected[~selected[ORIGIN].isin(clients.ignored_labels)]
-        frames.append(_newest(selected) if clients.max_share == 1 else _newest(selected, [KEY, ORIGIN]))
+    span = Window(until=(pd.Timestamp(until) + pd.Timedelta(microseconds=1)).to_pydatetime())
+    asked = _Known(table, span, wanted, clients, origin)
+    frames = [frame for part in current_spread()(_known_of_part, asked, table_parts(table, span)) for frame in part]
     if not frames:
         return _nothing()
     known = pd.concat(frames, ignore_index=True)
@@ -137,11 +132,33 @@ def known_at(
     return _newest(known)
 
 
-def _batches(table: Table, window: Window | None = None) -> Iterator[pd.DataFrame]:
-    """Yield all columns, also of a table that was created before manual labels had an inclusion."""
-    there = table.columns()
-    for frame in table.batches(window, LABEL_TIME, [name for name in _COLUMNS if name in there]):
-        yield frame if INCLUSION in there else frame.assign(**{INCLUSION: np.nan})
+@dataclass(frozen=True)
+class _Known:
+    """The request that all parts of the labels share; see `known_at`."""
+
+    table: Table
+    span: Window
+    keys: "pd.Index[int] | None"
+    clients: ClientsPolicy | None
+    origin: str
+
+
+def _known_of_part(asked: _Known, part: TablePart) -> list[pd.DataFrame]:
+    """Return the newest labels of each chunk of a part, with all columns.
+
+    A table that was created before manual labels had an inclusion lacks that column.
+    """
+    there, clients, frames = asked.table.columns(part.version), asked.clients, []
+    columns = [name for name in _COLUMNS if name in there]
+    by = [KEY] if clients is None or clients.max_share == 1 else [KEY, ORIGIN]
+    for frame in part.batches(asked.table, asked.span, LABEL_TIME, columns):
+        selected = frame if asked.keys is None else frame[asked.keys.get_indexer(pd.Index(frame[KEY])) >= 0]
+        if asked.origin:
+            selected = selected[selected[ORIGIN].str.startswith(asked.origin)]
+        if clients is not None:
+            selected = selected[~selected[ORIGIN].isin(clients.ignored_labels)]
+        frames.append(_newest(selected if INCLUSION in there else selected.assign(**{INCLUSION: np.nan}), by))
+    return frames
 
 
 def _nothing() -> pd.DataFrame:

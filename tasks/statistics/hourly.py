@@ -87,6 +87,13 @@ class HourlyTally:
                     _gather(self.sums.setdefault(name, {}), first, summed)
         return self
 
+    def merge(self, other: "HourlyTally") -> None:
+        """Add what was counted of other rows."""
+        _merge(self.rows, other.rows)
+        for mine, theirs in ((self.filled, other.filled), (self.sums, other.sums)):
+            for name, figures in theirs.items():
+                _merge(mine.setdefault(name, {}), figures)
+
     def volume(self, until: int) -> Hourly | None:
         """Return the rows of every hour up to one, or None without any row."""
         return self._of(self.rows, until)
@@ -122,3 +129,8 @@ def _gather(figures: dict[int, float], first: int, added: npt.NDArray[np.generic
     for place in np.flatnonzero(added):
         hour = first + int(place)
         figures[hour] = figures.get(hour, 0.0) + float(added[place])
+
+
+def _merge(figures: dict[int, float], added: dict[int, float]) -> None:
+    for hour, figure in added.items():
+        figures[hour] = figures.get(hour, 0.0) + figure

@@ -8,7 +8,7 @@ import dask
 from distributed import CancelledError, KilledWorker
 from distributed.comm.core import CommClosedError
 
-from everfit.blocks.errors import EverfitError
+from everfit.blocks.errors import WorkersError
 from everfit.tasks.core.spread import Item, Result, Shared
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class DaskSpread:
         """Yield the function's results in the order of the items, of which a few at a time are in memory.
 
         Raises:
-            EverfitError: The scheduler or its workers are gone. Errors of the function are raised as they are.
+            WorkersError: The scheduler or its workers are gone. Errors of the function are raised as they are.
         """
         # A task and no scattered data: the scheduler can make it again on another worker.
         held = self._client.submit(_same, shared, pure=False)
@@ -59,7 +59,7 @@ def _result_of(future: Any) -> Any:
     try:
         return future.result()
     except (CancelledError, KilledWorker, CommClosedError) as error:
-        raise EverfitError(
+        raise WorkersError(
             f"the Dask scheduler or its workers are gone: {error}; nothing is lost or half done, so run the same "
             f"command again once they are back, or without EVERFIT_TASK_RUNNER"
         ) from error

@@ -5,12 +5,14 @@ from typing import Any
 
 from everfit.blocks.retraining import UserMetricPolicy
 from everfit.blocks.signals import SignalPolicy
+from everfit.tasks.core.spread import spread_by
 from everfit.tasks.monitoring.evidence import AREAS, AreaT, EvidenceArea, area_of, attempt
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals import own_signals
 from everfit.tasks.monitoring.signals.loss_diagnosis import diagnose_window, may_be_lost
 from everfit.tasks.monitoring.signals.user_metrics import user_metric_signal
 from everfit.tasks.steps.step import step, step_logger
+from everfit.tasks.steps.task_runners import workers
 from everfit.tasks.triage.diagnosis_signal import DiagnosisSignal
 from everfit.tasks.triage.quality_signals import QualitySignal
 from everfit.tasks.triage.signals import DriftSignal, Signals
@@ -39,9 +41,10 @@ def measure_signals(window: MonitoredWindow) -> Signals:
     """
     monitored = window.monitored
     spec, profile = monitored.context.spec, monitored.reference.profile
-    measured: dict[str, Any] = {area.record.name: measure_area(window, area) for area in AREAS}
-    if may_be_lost(measured["quality"], monitored):
-        measured["diagnosis"] = measure_diagnosis(window)
+    with workers(window.monitored.context.workspace.uri) as spread, spread_by(spread):
+        measured: dict[str, Any] = {area.record.name: measure_area(window, area) for area in AREAS}
+        if may_be_lost(measured["quality"], monitored):
+            measured["diagnosis"] = measure_diagnosis(window)
     signals = Signals(
         model=spec.name,
         window=monitored.windows.window,
@@ -101,7 +104,8 @@ def measure_drift(window: MonitoredWindow) -> DriftSignal:
         >>> drift.status
         'measured'
     """
-    return _logged(area_of(DriftSignal).attempt(window))
+    with workers(window.monitored.context.workspace.uri) as spread, spread_by(spread):
+        return _logged(area_of(DriftSignal).attempt(window))
 
 
 @step("compute", log="measure")
@@ -122,7 +126,8 @@ def measure_quality(window: MonitoredWindow) -> QualitySignal:
         >>> quality.metric
         'roc_auc'
     """
-    return _logged(area_of(QualitySignal).attempt(window))
+    with workers(window.monitored.context.workspace.uri) as spread, spread_by(spread):
+        return _logged(area_of(QualitySignal).attempt(window))
 
 
 def _logged(area: AreaT) -> AreaT:

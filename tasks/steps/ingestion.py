@@ -49,7 +49,7 @@ def ingest(turn: OpenTurn) -> Batch:
         >>> batch.read == batch.new + batch.changed + batch.duplicates
         True
     """
-    with workers() as spread:
+    with workers(turn.context.workspace.uri) as spread:
         batch = ingest_room.ingest(turn.context.spec, turn.until, turn.id, turn.context.workspace, spread=spread)
     logger.info(
         "%s rows read, %s new, %s changed, %s known already",
@@ -116,7 +116,7 @@ def validate(turn: OpenTurn, batch: Batch) -> Validation:
         (True, 0)
     """
     is_lost = is_called_by_measured_loss(turn.context.ledger, turn.entry.trigger)
-    with workers() as spread:
+    with workers(turn.context.workspace.uri) as spread:
         validation = validate_room.validate(
             turn.context.spec, batch, turn.context.workspace, quality_is_lost=is_lost, spread=spread
         )

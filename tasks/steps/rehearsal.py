@@ -24,6 +24,7 @@ from everfit.tasks.rehearsal.plan import SPEC, RehearsalPlan, Rehearsed, read_hi
 from everfit.tasks.rehearsal.running import REPORT, Running, spec_identity
 from everfit.tasks.rehearsal.variations import variations
 from everfit.tasks.steps.artifacts import leave_page
+from everfit.tasks.steps.dask_workers import files_of
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.steps.task_runners import executor, side_by_side
 from everfit.tasks.turns.context import Context
@@ -112,7 +113,9 @@ def live_through(
         EverfitError: A life failed; the next run goes on where it was.
     """
     root = folder_of(context, folder) / plan.identity[:12]
-    with executor(jobs or min(4, usable_cores())) as workers:
+    root.mkdir(parents=True, exist_ok=True)
+    reached = [str(root.absolute())]
+    with executor(jobs or min(4, usable_cores()), reached, files_of(context.spec)) as workers:
         running = Running(context.spec, plan, root, context.workspace, workers, logger.info, far=side_by_side())
         lives, matrix = running.run()
     outcome = assemble(context.spec, plan, lives, matrix, price)

@@ -74,7 +74,7 @@ def score(
     window = scoring_window(context, since, moment(until))
     shadow = shadow or in_shadow(context)
     offer_bounds(context)
-    with workers() as spread:
+    with workers(context.workspace.uri) as spread:
         return score_batch(context, window, again=since is not None, shadow=shadow, function=transform, spread=spread)
 
 

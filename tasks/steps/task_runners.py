@@ -1,7 +1,7 @@
 """Where a flow's tasks run: in threads of its own process, or on the workers of a Dask scheduler."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from everfit.blocks.errors import EverfitError
+from everfit.blocks.errors import EverfitError, WorkersError
 from everfit.tasks.core.cores import usable_cores
 from everfit.tasks.core.spread import Item, Result, Shared, Spread, in_turn
 
@@ -41,32 +41,39 @@ def task_runner() -> TaskRunner[Any]:
 
 
 @contextmanager
-def executor(jobs: int) -> Iterator[Executor]:
+def executor(jobs: int, folders: Sequence[str] = (), files: Sequence[str] = ()) -> Iterator[Executor]:
     """Run work that is not made of tasks, such as the lives of a rehearsal, where the environment says.
 
     Args:
         jobs: How much runs at a time in threads, and in a Dask cluster of this run's own. A scheduler with an address
             has workers of its own.
+        folders: The folders that the workers must reach, as for `check_workers`.
+        files: The files that they must see.
 
     Raises:
         EverfitError: there is no such runner, or it isn't installed.
+        WorkersError: Its scheduler doesn't answer, or its workers can't do the work.
     """
     if _chosen() == "threads":
         with ThreadPoolExecutor(jobs) as threads:
             yield threads
         return
-    with _client(jobs) as client:
+    with _client(jobs, folders, files) as client:
         yield client.get_executor(pure=False)  # type: ignore[no-untyped-call]
 
 
 @contextmanager
-def workers() -> Iterator[Spread]:
+def workers(*folders: str) -> Iterator[Spread]:
     """Yield how the environment spreads the parts of one step: here one by one, or over the workers of a scheduler.
 
     A single part is worked on here in any case.
 
+    Args:
+        *folders: The folders that the workers must reach, such as the workspace.
+
     Raises:
-        EverfitError: there is no such runner, it isn't installed, or its scheduler doesn't answer.
+        EverfitError: there is no such runner, or it isn't installed.
+        WorkersError: Its scheduler doesn't answer, or its workers can't do the work.
     """
     if _chosen() == "threads":
         yield in_turn
@@ -75,7 +82,7 @@ def workers() -> Iterator[Spread]:
 
         @cache
         def on_workers() -> Spread:
-            client = opened.enter_context(_client(usable_cores()))
+            client = opened.enter_context(_client(usable_cores(), folders))
             from everfit.tasks.steps.dask_spread import DaskSpread
 
             return DaskSpread(client)
@@ -91,8 +98,22 @@ def workers() -> Iterator[Spread]:
         yield spread
 
 
+def check_reach(*folders: str) -> None:
+    """Refuse workers of the scheduler that the environment names, if there is one and they can't do the work.
+
+    Args:
+        *folders: The folders that they must reach.
+
+    Raises:
+        WorkersError: The scheduler doesn't answer, or its workers can't do the work.
+    """
+    if _chosen() != "threads" and os.environ.get(ADDRESS):
+        with _client(1, folders):
+            pass
+
+
 @contextmanager
-def _client(jobs: int) -> "Iterator[Client]":
+def _client(jobs: int, folders: Sequence[str] = (), files: Sequence[str] = ()) -> "Iterator[Client]":
     """Yield a client of the scheduler that the environment names, or of one of its own with so many workers."""
     try:
         from distributed import Client
@@ -103,11 +124,14 @@ def _client(jobs: int) -> "Iterator[Client]":
     try:
         client = Client(address, **own)  # type: ignore[no-untyped-call]
     except (OSError, TimeoutError) as error:
-        raise EverfitError(
+        raise WorkersError(
             f"the Dask scheduler {address or 'of this run'} does not answer: {error}; start it, correct {ADDRESS}, or "
             f"unset {RUNNER}, and run the same command again"
         ) from error
+    from everfit.tasks.steps.dask_workers import check_workers
+
     with client:
+        check_workers(client, folders, files)
         yield client
 
 

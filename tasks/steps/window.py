@@ -19,6 +19,7 @@ from everfit.tasks.monitoring.signals.silence import FULL_LOOK, has_answers
 from everfit.tasks.monitoring.triage_history import LookBasis
 from everfit.tasks.monitoring.window_alert import SUBJECT
 from everfit.tasks.steps.step import step, step_logger
+from everfit.tasks.steps.task_runners import workers
 from everfit.tasks.triage.signals import LabelsSignal
 from everfit.tasks.turns.context import Context
 
@@ -161,16 +162,18 @@ def read_window(monitored: MonitoredModel, collected_labels: LabelsSignal | None
         True
     """
     spec = monitored.context.spec
-    live = read_live_predictions(
-        monitored.context.workspace.table(spec.name, "predictions"),
-        monitored.windows.window,
-        monitored.event_time,
-        monitored.reference.profile,
-        monitored.champion.version,
-        also=monitored.texts,
-        sample_rows=max(spec.monitoring.report_rows, expectations.MOST_ROWS),
-        outlier_above=spec.release.serving.outlier_above,
-        implausible_ranges=spec.monitoring.data_quality.implausible_ranges,
-        max_client_share=spec.monitoring.clients.max_share,
-    )
+    with workers(monitored.context.workspace.uri) as spread:
+        live = read_live_predictions(
+            monitored.context.workspace.table(spec.name, "predictions"),
+            monitored.windows.window,
+            monitored.event_time,
+            monitored.reference.profile,
+            monitored.champion.version,
+            also=monitored.texts,
+            sample_rows=max(spec.monitoring.report_rows, expectations.MOST_ROWS),
+            outlier_above=spec.release.serving.outlier_above,
+            implausible_ranges=spec.monitoring.data_quality.implausible_ranges,
+            max_client_share=spec.monitoring.clients.max_share,
+            spread=spread,
+        )
     return MonitoredWindow(monitored, live, collected_labels or LabelsSignal())

@@ -1,6 +1,6 @@
 """Read a Delta table by window, as a whole or in chunks, at any version."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -16,6 +16,7 @@ from everfit.tasks.storage.delta_errors import reason_of
 from everfit.tasks.storage.durable import drop_torn_start
 from everfit.tasks.storage.panics import panics_as_errors
 from everfit.tasks.storage.periods import PROPERTY, Period, first_day
+from everfit.tasks.storage.table_scans import Ranges, chunks_of, of_files, within_ranges
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 
 KEY, DAY = "_key", "_day"
 """Columns of everfit's own: hash of the key, and the partition, which is a day or the first day of a longer period."""
-
-Ranges = Mapping[str, tuple[int, int]]
-"""The least and the greatest value of some columns with whole numbers."""
 
 
 def text_field(name: str) -> "pds.Expression":
@@ -153,33 +151,42 @@ class TableReads:
         return None
 
     def _dataset(
-        self, window: Window | None, time_column: str | None, version: int | None
+        self,
+        window: Window | None,
+        time_column: str | None,
+        version: int | None,
+        files: frozenset[str] | None = None,
     ) -> "tuple[pds.Dataset, pds.Expression | None]":
         import pyarrow.dataset as pds
 
         table = self._at(version)
         if window is None:
-            return self._files(table), None
+            return self._files(table, only=files), None
         # The partition excludes whole files before they are opened, and the time is exact.
-        first, last = None, window.until.date()
+        first, last = days_of(window, table)
         condition = pds.field(DAY) <= last
-        if window.since is not None:
-            first = first_day(window.since.date() - timedelta(days=1), partition_period(table))
+        if first is not None:
             condition &= pds.field(DAY) >= first
         if time_column is not None:
             condition &= pds.field(time_column) < pd.Timestamp(window.until)
             if window.since is not None:
                 condition &= pds.field(time_column) >= pd.Timestamp(window.since)
-        return self._files(table, first, last), condition
+        return self._files(table, first, last, only=files), condition
 
     def dataset(self, version: int | None = None) -> "pds.Dataset":
         """Return the files of a version as an Arrow dataset."""
         return self._files(self._at(version))
 
     def _files(
-        self, table: "DeltaTable", since: date | None = None, until: date | None = None, ranges: Ranges | None = None
+        self,
+        table: "DeltaTable",
+        since: date | None = None,
+        until: date | None = None,
+        ranges: Ranges | None = None,
+        *,
+        only: frozenset[str] | None = None,
     ) -> "pds.Dataset":
-        """Return the table's files as an Arrow dataset; of some days only, both included, if they are given.
+        """Return the table's files as an Arrow dataset; of some days only, both included, or some files, if given.
 
         Arrow opens the files of a local folder itself. Delta's own file system is Python, which Arrow's threads call
         while they read ahead: that is slow, and if the interpreter ends meanwhile, the process crashes or hangs. Delta
@@ -187,18 +194,18 @@ class TableReads:
         """
         if "://" in self.uri or table.protocol().min_reader_version > 1:
             bounds = [f"{DAY} >= '{since}'"] * (since is not None) + [f"{DAY} <= '{until}'"] * (until is not None)
-            return table.to_pyarrow_dataset(file_pruning_predicate=" AND ".join(bounds) or None)
+            return of_files(table.to_pyarrow_dataset(file_pruning_predicate=" AND ".join(bounds) or None), only)
         import pyarrow as pa
         import pyarrow.dataset as pds
         from pyarrow import fs
 
-        added = _within(pa.table(table.get_add_actions(flatten=True)), ranges or {})
+        added = within_ranges(pa.table(table.get_add_actions(flatten=True)), ranges or {})
         folder = fs.SubTreeFileSystem(self.uri, fs.LocalFileSystem())
         parquet = pds.ParquetFileFormat(default_fragment_scan_options=pds.ParquetFragmentScanOptions(pre_buffer=True))
         fragments = [
             parquet.make_fragment(unquote(path), filesystem=folder, partition_expression=pds.field(DAY) == day)
             for path, day in zip(added["path"].to_pylist(), added[f"partition.{DAY}"].to_pylist(), strict=True)
-            if (since is None or day >= since) and (until is None or day <= until)
+            if (since is None or day >= since) and (until is None or day <= until) and (only is None or path in only)
         ]
         return pds.FileSystemDataset(fragments, pa.schema(table.schema().to_arrow()), parquet, folder)
 
@@ -240,6 +247,7 @@ class TableReads:
         version: int | None = None,
         rows: int = 131_072,
         condition: "pds.Expression | None" = None,
+        files: frozenset[str] | None = None,
     ) -> Iterator[pd.DataFrame]:
         """Read the rows of a window in chunks, in no set order and bounded memory.
 
@@ -251,8 +259,9 @@ class TableReads:
             rows: Maximum number of rows in a chunk. Small files are joined up to it, because a table partitioned by day
                 may have many files of a few rows, and each chunk costs its reader a millisecond or more.
             condition: Further condition on the rows.
+            files: Paths of the files to read, as that version has them; by default all.
         """
-        dataset, inside = self._dataset(window, time_column, version)
+        dataset, inside = self._dataset(window, time_column, version, files)
         if condition is not None:
             inside = condition if inside is None else inside & condition
         scanner = dataset.scanner(
@@ -262,8 +271,15 @@ class TableReads:
             batch_readahead=2,
             fragment_readahead=2,
         )
-        for chunk in _joined(scanner.to_batches(), rows):
+        for chunk in chunks_of(scanner.to_batches(), rows):
             yield chunk.to_pandas()
+
+
+def days_of(window: Window, table: "DeltaTable") -> tuple[date | None, date]:
+    """Return the first and the last partition that may have rows of a window; None for no first one."""
+    if window.since is None:
+        return None, window.until.date()
+    return first_day(window.since.date() - timedelta(days=1), partition_period(table)), window.until.date()
 
 
 def partition_period(table: "DeltaTable") -> Period:
@@ -288,35 +304,3 @@ def _commit_file(uri: str, version: int | None) -> tuple[int, ...] | None:
     except (OSError, ValueError):  # no table, or a checkpoint has replaced the commit
         return None
     return version, found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _within(added: "pa.Table", ranges: Ranges) -> "pa.Table":
-    """Return the files that may have a row within the ranges, by their statistics; without any, a file may."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    for name, (least, greatest) in ranges.items():
-        figures = [f"null_count.{name}", f"min.{name}", f"max.{name}"]
-        if not set(figures) <= set(added.column_names) or not pa.types.is_integer(added[figures[1]].type):
-            continue
-        empty, low, high = (added[figure] for figure in figures)
-        outside = pc.and_(pc.equal(empty, 0), pc.or_(pc.less(high, least), pc.greater(low, greatest)))
-        added = added.filter(pc.invert(outside.fill_null(False)))
-    return added
-
-
-def _joined(batches: "Iterable[pa.RecordBatch]", rows: int) -> "Iterator[pa.Table]":
-    """Join consecutive batches into tables of at most this many rows; none is empty."""
-    import pyarrow as pa
-
-    waiting: list[pa.RecordBatch] = []
-    waiting_rows = 0
-    for batch in batches:
-        if waiting and waiting_rows + batch.num_rows > rows:
-            yield pa.Table.from_batches(waiting)
-            waiting, waiting_rows = [], 0
-        if batch.num_rows:
-            waiting.append(batch)
-            waiting_rows += batch.num_rows
-    if waiting:
-        yield pa.Table.from_batches(waiting)

@@ -4,6 +4,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,19 +71,33 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def scheduler(workspace: Path, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A scheduler and two worker processes, which are forked from a warm one."""
+def scheduler(workspace: Path, mlflow_uri: str) -> Iterator[str]:
+    """A scheduler and two worker processes with the workspace of a test, which are forked from a warm one."""
+    with _cluster() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def shared_scheduler() -> Iterator[str]:
+    """A scheduler and two worker processes for tests that name each folder."""
+    with _cluster() as address:
+        yield address
+
+
+@contextmanager
+def _cluster() -> Iterator[str]:
     import distributed.nanny
     import distributed.process
 
-    monkeypatch.setattr(distributed.nanny, "get_mp_context", lambda: forked)
-    monkeypatch.setattr(distributed.process, "get_mp_context", lambda: forked)
-    with distributed.LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        processes=True,
-        host="127.0.0.1",
-        dashboard_address=None,
-        env=dict(os.environ),  # the warm process has that of whoever was forked first
-    ) as cluster:
-        yield cluster.scheduler_address
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distributed.nanny, "get_mp_context", lambda: forked)
+        patch.setattr(distributed.process, "get_mp_context", lambda: forked)
+        with distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",  # any free port: others may have a cluster too
+            env=dict(os.environ),  # the warm process has that of whoever was forked first
+        ) as cluster:
+            yield cluster.scheduler_address

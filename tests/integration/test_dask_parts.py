@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from support.dying_model import DiesOnce
+from support.killing_spread import Killing
 from support.turns import Loop, sales, small_tables
 from support.ways_in import LATER, table_of
 
@@ -38,10 +39,10 @@ def scorer(folder: Path) -> Scorer:
 
 
 def test_a_worker_that_dies_while_it_scores_loses_and_doubles_nothing(
-    scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared_scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(RUNNER, "dask")
-    monkeypatch.setenv(ADDRESS, scheduler)
+    monkeypatch.setenv(ADDRESS, shared_scheduler)
     model, workspace, batch = scorer(tmp_path), Workspace(str(tmp_path / "ws")), ScoringBatch(Window(until=LATER))
     log, here = workspace.table("spread", "predictions"), workspace.table("here", "predictions")
 
@@ -56,9 +57,11 @@ def test_a_worker_that_dies_while_it_scores_loses_and_doubles_nothing(
     pd.testing.assert_frame_equal(*in_order)
 
 
-def test_chunks_are_read_as_they_are_needed(scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_are_read_as_they_are_needed(
+    shared_scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(RUNNER, "dask")
-    monkeypatch.setenv(ADDRESS, scheduler)
+    monkeypatch.setenv(ADDRESS, shared_scheduler)
     (tmp_path / "died").touch()
     table = Workspace(str(tmp_path / "ws")).table("spread", "predictions")
     ahead: list[int] = []
@@ -85,11 +88,14 @@ def test_chunks_are_read_as_they_are_needed(scheduler: str, tmp_path: Path, monk
 
 
 def test_a_batch_that_workers_stage_and_check_is_that_of_one_process(
-    scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared_scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Columns that show their kind in a later part only, faults, duplicates, and a check of a whole column."""
+    """Columns that show their kind in a later part only, faults, duplicates, and a check of a whole column.
+
+    A worker is killed while it stages, and one while it checks.
+    """
     monkeypatch.setenv(RUNNER, "dask")
-    monkeypatch.setenv(ADDRESS, scheduler)
+    monkeypatch.setenv(ADDRESS, shared_scheduler)
     monkeypatch.setattr("everfit.tasks.sources.files.in_chunks", small_tables)
     monkeypatch.setattr("everfit.tasks.data.stager.rows_at_once", lambda columns: 100)
     suite = [
@@ -105,7 +111,7 @@ def test_a_batch_that_workers_stage_and_check_is_that_of_one_process(
     rows.loc[[0, 310], "price"], rows.loc[305, "price"], rows.loc[330, "code"] = 1_000.0, "dear", 12
     found = []
     with workers() as spread:
-        for name, chosen in (("spread", spread), ("here", in_turn)):
+        for name, chosen in (("spread", Killing(spread, shared_scheduler)), ("here", in_turn)):
             loop = Loop(tmp_path / name, expectations={"suite": suite})
             loop.folder.mkdir()
             loop.write("a.csv", pd.concat([rows, rows.tail(20)]))

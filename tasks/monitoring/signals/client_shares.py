@@ -6,6 +6,8 @@ from everfit.blocks.clients import ClientsPolicy
 from everfit.tasks.monitoring.live_predictions import LivePredictions
 from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.predictions import labels, prediction_log
+from everfit.tasks.predictions.drawn_answers import draw_of, read_drawn
+from everfit.tasks.predictions.key_draw import MOST
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.storage.tables import KEY
 from everfit.tasks.triage.signals import ServiceHealthSignal
@@ -21,7 +23,7 @@ def labellers(mature: LabelledPredictions | None) -> dict[str, int]:
     if mature is None or labels.ORIGIN not in mature.rows:
         return {}
     origins = mature.rows[labels.ORIGIN].dropna().map(_origin)
-    return {str(name): int(count) for name, count in origins.value_counts().items()}
+    return {str(name): round(count / mature.draw.share) for name, count in origins.value_counts().items()}
 
 
 def all_labellers(monitored: MonitoredModel) -> dict[str, int]:
@@ -30,12 +32,12 @@ def all_labellers(monitored: MonitoredModel) -> dict[str, int]:
     log, known = table(spec.name, "predictions"), table(spec.name, "labels")
     if not log.exists():
         return {}
-    rows = prediction_log.read(
-        log, window, monitored.event_time, columns=[KEY, monitored.event_time], model_version=monitored.champion.version
-    ).drop_duplicates(KEY)
+    columns, version = [KEY, monitored.event_time], monitored.champion.version
+    draw = draw_of(log, window, MOST)
+    rows = read_drawn(log, window, monitored.event_time, columns, draw=draw, version=version).drop_duplicates(KEY)
     policy = spec.monitoring.clients.model_copy(update={"max_share": 1})
     origins = labels.known_at(known, monitored.until, rows[KEY], clients=policy)[labels.ORIGIN].map(_origin)
-    return {str(name): int(count) for name, count in origins.value_counts().items()}
+    return {str(name): round(count / draw.share) for name, count in origins.value_counts().items()}
 
 
 def _origin(name: str) -> str:

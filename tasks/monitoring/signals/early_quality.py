@@ -52,6 +52,7 @@ def early_quality(
     begin = max(until - spec.maturity, end - longest)
     if begin >= end:
         raise NotEnoughError(f"fewer than {LEAST:.0%} of the labels are known before the maturity, so none is weighted")
+    answers = answers.with_labels()
     rows = answers.rows
     known = rows[LABEL].notna() & (rows[LABEL_TIME] >= rows[event_time]) & (rows[LABEL_TIME] <= until)
     chosen = answers.of((known & (rows[event_time] >= begin) & (rows[event_time] < end)).to_numpy(dtype=np.bool_))

@@ -12,6 +12,7 @@ from everfit.tasks.monitoring.answer_bounds import HeldOutScores, row_weights
 from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.predictions import prediction_log
+from everfit.tasks.predictions.key_draw import MOST
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_labelled_predictions
 from everfit.tasks.statistics.day_errors import dependent_error, mean_error_by_days
 from everfit.tasks.triage.interval_signal import IntervalSignal
@@ -128,5 +129,6 @@ def _live_answers(monitored: MonitoredModel, adapted_until: datetime | None) -> 
         also=[prediction_log.BOUND, prediction_log.ABSTAINED],
         entity=spec.columns.entity,
         clients=spec.monitoring.clients,
+        most=MOST,
     )
     return answers.with_labels()

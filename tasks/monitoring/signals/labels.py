@@ -9,8 +9,8 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
 from everfit.tasks.ledger import Turn
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
+from everfit.tasks.predictions.drawn_answers import labelled_times
 from everfit.tasks.predictions.labels import LABEL, known_at
-from everfit.tasks.predictions.prediction_log import read as read_predictions
 from everfit.tasks.storage.tables import KEY, Table
 from everfit.tasks.triage.signals import LabelsSignal
 from everfit.tasks.turns.turn_record import JUDGED, NOTHING_NEW
@@ -64,14 +64,20 @@ def labels_signal(
         task: The kind of prediction.
         clients: The policy of the labels that count; by default all do.
     """
-    rows = read_predictions(log, unseen, event_time, columns=[KEY, event_time]).drop_duplicates(KEY, keep="last")
-    known = known_at(labels, until, rows[KEY], clients=clients)
-    labelled = rows[rows[KEY].isin(known[KEY])]
+    labelled, draw = labelled_times(log, labels, unseen, event_time, until, clients=clients)
+    known = known_at(labels, until, labelled[KEY], clients=clients)
+    labelled = labelled[labelled[KEY].isin(known[KEY])]
+    new = int((labelled[event_time] >= learned).sum()) if len(labelled) else 0
+    rarest = None if task == "regression" or known.empty else int(known[LABEL].value_counts().min())
+    new_rows, unseen_rows, rarest_rows = (
+        None if count is None else round(count / draw.share) for count in (new, len(labelled), rarest)
+    )
     return LabelsSignal(
         status="measured",
-        new_rows=int((labelled[event_time] >= learned).sum()) if len(labelled) else 0,
-        unseen_rows=len(labelled),
-        rarest_rows=None if task == "regression" or known.empty else int(known[LABEL].value_counts().min()),
+        reason="" if draw.is_all else f"counted {draw.summary(len(labelled))}",
+        new_rows=new_rows,
+        unseen_rows=unseen_rows,
+        rarest_rows=rarest_rows,
         unseen=unseen,
     )
 

@@ -44,7 +44,9 @@ def measure_fairness(window: MonitoredWindow) -> FairnessSignal:
         raise NotEnoughError(f"{', '.join(columns)}: fewer than two groups have 20 answers in this window")
     measured = {figure.name.partition("_of_")[0] for figure in figures}
     missing = "" if odds_limit is None or "odds" in measured else "too few mature labels for equalized odds"
-    return FairnessSignal(status="measured", reason=missing, figures=tuple(figures))
+    drawn = answers.draw.summary(len(answers.rows))
+    reason = "; ".join(filter(None, [missing, drawn and f"measured {drawn}"]))
+    return FairnessSignal(status="measured", reason=reason, figures=tuple(figures))
 
 
 def measure_calibration(window: MonitoredWindow) -> CalibrationSignal:
@@ -74,7 +76,8 @@ def measure_calibration(window: MonitoredWindow) -> CalibrationSignal:
         rows=gap.rows,
         limit=limit,
     )
-    return CalibrationSignal(status="measured", figures=(figure,))
+    drawn = judged.draw.summary(len(judged.rows))
+    return CalibrationSignal(status="measured", reason=drawn and f"measured {drawn}", figures=(figure,))
 
 
 def parity(answers: LabelledPredictions, column: str) -> Gap | None:

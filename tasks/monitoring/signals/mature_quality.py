@@ -103,14 +103,15 @@ def quality_signal(
         reason = f"the champion answered nothing in {mature.window} that could have labels"
         return QualitySignal(status="not_enough", metric=spec.metric, window=mature.window, reason=reason)
     scores, flags = mature.scores, mature.labelled
-    covered = coverage(scores, flags, inclusion=mature.with_labels().inclusion)
-    facts = {"metric": spec.metric, "window": mature.window, "rows": covered.labelled, "baseline": baseline}
+    covered = coverage(scores, flags, inclusion=mature.of(flags).inclusion)
+    judged = mature.with_labels()
+    rows = len(judged.rows)
+    facts = {"metric": spec.metric, "window": mature.window, "rows": rows, "baseline": baseline}
     facts |= {
         "coverage": _newest_share(mature, newest, covered.share),
         "usual_coverage": usual,
         "biased": covered.biased,
     }
-    judged = mature.with_labels()
     if renamed := renamed_class(judged):  # says nothing about the model; the area `data` reports it
         return QualitySignal.model_validate({**facts, "status": "not_enough", "reason": renamed})
     try:
@@ -126,15 +127,18 @@ def quality_signal(
         wider = entity_effect(judged, holdout, spec)
     except NotEnoughError as error:
         return QualitySignal.model_validate({**facts, "status": "not_enough", "reason": f"{error}; {covered.summary}"})
-    enough = covered.labelled >= policy.min_labels and not covered.biased
+    enough = rows >= policy.min_labels and not covered.biased
     slices = measure_slices(judged, holdout, spec, policy.loss_bound(baseline.value, baseline.chance))
-    few = f"{covered.labelled:,} mature labels; {policy.min_labels:,} are needed"
+    few = f"{rows:,} mature labels; {policy.min_labels:,} are needed"
     taken = [f"{windows} windows are taken together, because the newest has too few labels"] if windows > 1 else []
     reasons = [covered.summary if enough or covered.biased else few, *taken, *_unknown_classes(judged)]
     reasons += [assisted] if assisted else []
+    reasons += (
+        [] if judged.draw.is_all else [f"measured {judged.draw.summary(rows)}; the error includes that of the draw"]
+    )
     if judged.inclusion is not None:
         known_to = wider * quality.standard_error
-        reasons.append(more_labels(spec.metric, quality.value, known_to, labelled=covered.labelled, rows=covered.rows))
+        reasons.append(more_labels(spec.metric, quality.value, known_to, labelled=rows, rows=covered.rows))
     return QualitySignal.model_validate(
         {
             **facts,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from everfit.tasks.core.records import Window
+from everfit.tasks.core.spread import current_spread
 from everfit.tasks.data.rhythm import earliest_hour
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.predictions import prediction_log
@@ -15,6 +16,7 @@ from everfit.tasks.statistics.column_rhythm import UnusualValues, check_column_r
 from everfit.tasks.statistics.hourly import Hourly, HourlyTally, hours_of
 from everfit.tasks.statistics.rhythm import WEEK
 from everfit.tasks.statistics.volume import LONGEST_HISTORY, VolumeCheck, check_volume
+from everfit.tasks.storage.table_parts import TablePart, table_parts
 from everfit.tasks.storage.tables import Table
 
 _HOUR = 3_600
@@ -22,6 +24,9 @@ _EPOCH = pd.Timestamp(0, tz="UTC")
 _USUAL_DELAY = 0.99
 """The share of hours whose rows have all come within the delay."""
 _DELAY_WEEKS = 8
+
+Arrivals = dict[int, tuple[float, float]]
+"""For each hour, when its first and its last row came, in hours since 1970."""
 
 
 @dataclass(frozen=True)
@@ -85,37 +90,58 @@ def read_rhythm(
     earliest = earliest_hour(tally, until)
     if earliest is None:
         return LogRhythm(volume, (), volume.expected)
-    chunks = _answers(log, Window(since=_moment(earliest), until=window.until), event_time, columns)
-    counted = HourlyTally().add(chunks, event_time, columns)
+    span, counted = Window(since=_moment(earliest), until=window.until), HourlyTally()
+    for tallied in current_spread()(_tally, (log, span, event_time, columns), table_parts(log, span)):
+        counted.merge(tallied)
     return LogRhythm(volume, check_column_rhythm(counted, since, settled, volume), volume.expected)
 
 
-def _read(log: Table, event_time: str, until: datetime) -> tuple[HourlyTally, dict[int, tuple[float, float]]]:
+def _read(log: Table, event_time: str, until: datetime) -> tuple[HourlyTally, Arrivals]:
     """Return the answered rows by hour, and for each hour when its first and its last row came, in hours since 1970."""
-    came: dict[int, tuple[float, float]] = {}
     history = Window(since=datetime.fromtimestamp(until.timestamp() - LONGEST_HISTORY * _HOUR, UTC), until=until)
+    tally, came = HourlyTally(), Arrivals()
+    for counted, arrivals in current_spread()(_read_part, (log, history, event_time), table_parts(log, history)):
+        tally.merge(counted)
+        for hour, times in arrivals.items():
+            _note(came, hour, times)
+    return tally, came
+
+
+def _read_part(asked: tuple[Table, Window, str], part: TablePart) -> tuple[HourlyTally, Arrivals]:
+    log, window, event_time = asked
+    came, until = Arrivals(), window.until
 
     def measured() -> Iterator[pd.DataFrame]:
-        for rows in _answers(log, history, event_time, [prediction_log.PREDICTED_AT]):
+        for rows in _answers(log, window, event_time, [prediction_log.PREDICTED_AT], part):
             timed = rows[rows[event_time].notna() & rows[prediction_log.PREDICTED_AT].notna()]
             known = (timed[prediction_log.PREDICTED_AT] <= until).to_numpy()  # in a replay all came later
             if known.any():
                 at = (timed[prediction_log.PREDICTED_AT] - _EPOCH).dt.total_seconds()[known] / _HOUR
                 ends = at.groupby(hours_of(timed[event_time])[known]).agg(["min", "max"])
                 for hour, first, last in ends.itertuples():
-                    earliest, latest = came.get(int(hour), (first, last))
-                    came[int(hour)] = (min(earliest, first), max(latest, last))
+                    _note(came, int(hour), (first, last))
             yield rows
 
     return HourlyTally().add(measured(), event_time), came
 
 
-def _answers(log: Table, window: Window, event_time: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
-    if not log.exists():
-        return
-    there = log.columns()
+def _note(came: Arrivals, hour: int, times: tuple[float, float]) -> None:
+    (first, last), (earliest, latest) = times, came.get(hour, times)
+    came[hour] = (min(earliest, first), max(latest, last))
+
+
+def _tally(asked: tuple[Table, Window, str, Sequence[str]], part: TablePart) -> HourlyTally:
+    """Count the values of a part by hour."""
+    log, window, event_time, columns = asked
+    return HourlyTally().add(_answers(log, window, event_time, columns, part), event_time, columns)
+
+
+def _answers(
+    log: Table, window: Window, event_time: str, columns: Sequence[str], part: TablePart
+) -> Iterator[pd.DataFrame]:
+    there = log.columns(part.version)
     wanted = [name for name in dict.fromkeys([event_time, prediction_log.ARM, *columns]) if name in there]
-    for frame in log.batches(window, event_time, wanted):
+    for frame in part.batches(log, window, event_time, wanted):
         yield frame[frame[prediction_log.ARM].isin(prediction_log.ANSWERED)]
 
 

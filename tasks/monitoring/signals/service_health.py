@@ -9,8 +9,6 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-import numpy as np
-
 from everfit.blocks.monitoring import MonitoringPolicy, ServiceHealthPolicy
 from everfit.blocks.policy import format_duration
 from everfit.tasks.core.records import Record
@@ -151,11 +149,12 @@ def service_health_signal(
     figures: dict[str, float] = {f"version_{version}": float(count) for version, count in live.versions.items()}
     alarms: list[str] = []
     if live.latencies.size:
-        figures |= {f"p{share}_ms": float(np.percentile(live.latencies, share)) for share in (50, 99)}
+        figures |= {f"p{share}_ms": live.latencies.percentile(share) for share in (50, 99)}
         if bounds.max_p99_ms is not None and figures["p99_ms"] > bounds.max_p99_ms:
             alarms.append(f"p99 latency is {figures['p99_ms']:.3g} ms, above the limit of {bounds.max_p99_ms:g} ms")
-    if live.outliers.size:
-        figures["outlier_share"] = share = float((live.outliers > live.outlier_above).mean())
+    known, flagged = live.outliers
+    if known:
+        figures["outlier_share"] = share = flagged / known
         if share > bounds.max_outlier_share:
             limit = bounds.max_outlier_share
             alarms.append(f"{share:.1%} of the rows are unlike the training data, above the limit of {limit:.1%}")

@@ -90,8 +90,7 @@ def test_what_is_not_known_is_not_met(unmet_by: tuple[()] | None, status: str) -
     rows = rows_of()
     profile = profile_frame(rows, COLUMNS, event_time="at")
     window = Window(since=SINCE, until=UNTIL)
-    none = np.empty(0)
-    live = LivePredictions(window, count_chunks([rows], profile), UNTIL, rows.head(20), {1: len(rows)}, none, none)
+    live = LivePredictions(window, count_chunks([rows], profile), UNTIL, rows.head(20), {1: len(rows)})
 
     hours = UnusualHours(since=SINCE, until=SINCE + timedelta(hours=2), rows=10, mean=50, low=30, high=70, weeks=9)
     rhythm = LogRhythm(VolumeCheck(weeks=9, unusual=(hours,), expected=1_000.0))

@@ -27,6 +27,7 @@ from everfit.tasks.monitoring.signals.service_health import (
 )
 from everfit.tasks.statistics.histograms import Histograms, histograms
 from everfit.tasks.statistics.profile import profile_frame
+from everfit.tasks.statistics.quantile_sketch import QuantileSketch
 from everfit.tasks.triage.signals import ServiceHealthSignal
 
 UNTIL = datetime(2024, 3, 8, tzinfo=UTC)
@@ -54,7 +55,9 @@ def signal(
     outliers: tuple[float, ...] = (),
 ) -> ServiceHealthSignal:
     window = Window(since=UNTIL - timedelta(days=7), until=UNTIL)
-    live = LivePredictions(window, counted(), UNTIL, pd.DataFrame(), {3: 100}, np.array(latencies), np.array(outliers))
+    flagged = sum(outlier > 0.999 for outlier in outliers)
+    times = QuantileSketch(np.array(latencies))
+    live = LivePredictions(window, counted(), UNTIL, pd.DataFrame(), {3: 100}, times, (len(outliers), flagged))
     return service_health_signal(live, states, before or {}, POLICY)
 
 

@@ -12,6 +12,7 @@ from everfit.blocks.clients import ClientsPolicy
 from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.live_predictions import LivePredictions, read_live_predictions
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_labelled_predictions
+from everfit.tasks.statistics.histograms import ColumnHistogram, Histograms
 from everfit.tasks.statistics.profile import profile_frame
 
 MARCH, NEXT = datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 3, 8, tzinfo=UTC)
@@ -39,7 +40,7 @@ def test_a_window_is_counted_whoever_answered_and_shadows_are_not(tmp_path: Path
     assert live.versions == {1: 300, 2: 40}
     assert live.newest is not None
     assert MARCH < live.newest < NEXT
-    assert live.latencies.size == live.outliers.size == 340
+    assert live.latencies.size == live.outliers[0] == 340
     # What another version said is no prediction of the champion's.
     assert live.counts.column("_score").missing == 40
     assert live.counts.column("distance").missing == 0
@@ -86,6 +87,34 @@ def test_the_sample_is_the_same_in_whatever_order_the_rows_came(tmp_path: Path) 
     assert [len(sample) for sample in samples] == [50, 50]
     assert set(samples[0]["_key"]) == set(samples[1]["_key"])
     assert samples[0][EVENT_TIME].dt.dayofyear.nunique() == 7  # from all over the window
+
+
+def without_frequent(counts: Histograms) -> list[ColumnHistogram]:
+    """The counts of the columns but those of single values, of which each chunk names one."""
+    return [column.model_copy(update={"frequent": {}}) for column in counts.columns]
+
+
+def test_a_window_in_parts_is_that_in_one_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, client in enumerate(("shop", "bad", "shop")):
+        rows = answered("2024-03-01", 300 + number, seed=number)
+        rows.loc[:40, "region"] = [f"new {place % 30}" for place in range(41)]
+        table = log_answers(tmp_path, rows.assign(id=rows["id"] + str(number)), version=1 + number % 2, client=client)
+    profile = profile_of(answered("2024-02-01", 500))
+
+    def read() -> LivePredictions:
+        return read_live_predictions(
+            table, WINDOW, EVENT_TIME, profile, 1, sample_rows=50, max_client_share=0.6, outlier_above=0.9
+        )
+
+    whole = read()
+    monkeypatch.setattr("everfit.tasks.storage.table_parts.PART_ROWS", 100)
+    cut = read()
+
+    assert without_frequent(cut.counts) == without_frequent(whole.counts)
+    pd.testing.assert_frame_equal(cut.sample, whole.sample)
+    assert (cut.versions, cut.clients, cut.left_out) == (whole.versions, whole.clients, whole.left_out)
+    assert (cut.newest, cut.outliers, cut.latencies.size) == (whole.newest, whole.outliers, whole.latencies.size)
+    assert cut.latencies.percentile(99) == whole.latencies.percentile(99)
 
 
 def test_nothing_was_predicted(tmp_path: Path) -> None:
