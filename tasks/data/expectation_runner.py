@@ -43,6 +43,7 @@ _NEEDS_NO_ROWS = frozenset(
         "expect_table_column_count_to_be_between",
     }
 )
+_COLUMNS_AT_ONCE = 40
 _ROW_COUNT = frozenset({"expect_table_row_count_to_be_between", "expect_table_row_count_to_equal"})
 
 
@@ -89,7 +90,7 @@ class Checker:
 
     def columns_by_row(self) -> list[str] | None:
         """Return the columns that a chunk needs, or None for all."""
-        named = [named_columns(self.tallies[position].expectation) for position in self._by_row]
+        named = [columns_read(self.tallies[position].expectation) for position in self._by_row]
         if any(names is None for names in named):
             return None
         return list(dict.fromkeys(name for names in named for name in names or ()))
@@ -98,7 +99,7 @@ class Checker:
         """Yield columns that are needed as a whole, with the expectations that need them; None means all columns."""
         groups: dict[tuple[str, ...] | None, list[int]] = {}
         for position in self._whole:
-            named = named_columns(self.tallies[position].expectation)
+            named = columns_read(self.tallies[position].expectation)
             groups.setdefault(None if named is None else tuple(named), []).append(position)
         for names, positions in groups.items():
             yield (None if names is None else list(names)), positions
@@ -133,11 +134,36 @@ class Checker:
     def _validated(
         self, frame: pd.DataFrame, positions: list[int], *, complete: bool
     ) -> "Iterator[tuple[int, ExpectationValidationResult]]":
-        suite = [self.tallies[position].expectation for position in positions]
-        for result in _run(frame, suite, complete=complete):
-            # The results have another order, so each expectation is identified by its mark.
-            meta = result.expectation_config.meta if result.expectation_config else None
-            yield positions[int((meta or {})["position"])], result
+        for names, group in self._groups(frame, positions):
+            suite = [self.tallies[position].expectation for position in group]
+            for result in _run(frame if names is None else frame[names], suite, complete=complete):
+                # The results have another order, so each expectation is identified by its mark.
+                meta = result.expectation_config.meta if result.expectation_config else None
+                yield group[int((meta or {})["position"])], result
+
+    def _groups(self, frame: pd.DataFrame, positions: list[int]) -> Iterator[tuple[list[str] | None, list[int]]]:
+        """Yield expectations that are checked together, with the columns that they read; None means all columns.
+
+        Great Expectations copies all columns for each expectation on one of them, so many columns would take long.
+        """
+        if len(frame.columns) <= _COLUMNS_AT_ONCE:
+            yield None, positions
+            return
+        read = {position: columns_read(self.tallies[position].expectation) for position in positions}
+        if of_all := [position for position in positions if read[position] is None]:
+            yield None, of_all
+        names: dict[str, None] = {}
+        group: list[int] = []
+        for position in positions:
+            wanted = dict.fromkeys(read[position] or ())
+            if group and wanted and len(names | wanted) > _COLUMNS_AT_ONCE:
+                yield [name for name in names if name in frame.columns], group
+                names, group = {}, []
+            if wanted:
+                names |= wanted
+                group.append(position)
+        if group:
+            yield [name for name in names if name in frame.columns], group
 
 
 @dataclass(frozen=True)
@@ -199,6 +225,11 @@ def named_columns(expectation: Expectation) -> list[str] | None:
         listed: Iterable[Any] = kwargs.get(name) or ()
         named += [name for name in listed if isinstance(name, str)]
     return list(dict.fromkeys(named)) or None
+
+
+def columns_read(expectation: Expectation) -> list[str] | None:
+    """Return the columns that a check reads; None for all: a table may have others than its expectation names."""
+    return None if expectation.type.startswith("expect_table_") else named_columns(expectation)
 
 
 def _run(frame: pd.DataFrame, suite: Sequence[Expectation], *, complete: bool) -> "list[ExpectationValidationResult]":

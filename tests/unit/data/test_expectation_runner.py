@@ -3,9 +3,12 @@
 import gc
 import weakref
 
+import numpy as np
 import pandas as pd
+import pytest
 
 from everfit.blocks.expectations import Expectation
+from everfit.tasks.data import expectation_runner
 from everfit.tasks.data.expectation_runner import Checker
 
 
@@ -32,3 +35,44 @@ def test_words_show_a_value_only_if_several_rows_share_it():
     (outcome,) = checker.outcomes()
     assert outcome.observed == "7 of 97 (7.2%), such as new"
     assert outcome.samples == ("new",)
+
+
+def test_many_columns_are_checked_some_at_a_time_with_the_same_results(monkeypatch: pytest.MonkeyPatch):
+    frame = pd.DataFrame(np.arange(300.0).reshape(3, 100), columns=[f"x{number}" for number in range(100)])
+    suite = [
+        Expectation(type="expect_column_values_to_be_between", kwargs={"column": name, "max_value": 250})
+        for name in frame.columns
+    ]
+    suite.append(Expectation(type="expect_table_column_count_to_equal", kwargs={"value": 100}))
+    suite.append(
+        Expectation(
+            type="expect_column_pair_values_a_to_be_greater_than_b", kwargs={"column_A": "x99", "column_B": "x0"}
+        )
+    )
+    suite.append(Expectation(type="expect_column_to_exist", kwargs={"column": "absent"}))
+
+    def checked() -> tuple[object, object]:
+        checker = Checker(suite)
+        return sorted(checker.check(frame)), checker.outcomes()
+
+    monkeypatch.setattr(expectation_runner, "_COLUMNS_AT_ONCE", 1000)
+    whole = checked()
+    monkeypatch.undo()
+    assert checked() == whole
+    assert sum(not outcome.passed for outcome in whole[1]) == 50
+    widths = []
+    run = expectation_runner._run
+    monkeypatch.setattr(
+        expectation_runner,
+        "_run",
+        lambda frame, suite, **how: widths.append(frame.shape[1]) or run(frame, suite, **how),
+    )
+    checked()
+    assert max(widths) == 100  # the columns are counted with all of them there
+    assert max(sorted(widths)[:-1]) <= 40
+
+
+def test_columns_that_no_expectation_names_are_there_when_the_columns_are_counted():
+    named = Expectation(type="expect_table_columns_to_match_set", kwargs={"column_set": ["x"]})
+    checker = Checker([named], pieces=2)
+    assert checker.columns_by_row() is None
