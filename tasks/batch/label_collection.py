@@ -21,6 +21,7 @@ from everfit.tasks.batch.source_rows import read_rows
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.data.split import label_is_visible
 from everfit.tasks.predictions import label_recording, labels
+from everfit.tasks.predictions.drawn_answers import unmatched
 from everfit.tasks.predictions.label_index import LabelIndex
 from everfit.tasks.predictions.label_recording import RecordedLabels
 from everfit.tasks.predictions.label_times import followed, is_deep
@@ -42,7 +43,9 @@ class CollectedLabels(Record):
 
     until: datetime
     recorded: RecordedLabels
-    unmatched: int = Field(description="Keys with a label and no prediction.")
+    unmatched: int = Field(
+        description="Keys with a label and no prediction; if there are more than ten million labels, counted on a draw."
+    )
     unlabelled: int = Field(default=0, description="Rows of a label file without a label.")
     aside: RowsSetAside = Field(
         default_factory=RowsSetAside, description="Rows whose label could not be recorded, such as an infinite number."
@@ -101,7 +104,7 @@ def collect_labels(context: Context, window: Window) -> CollectedLabels:
         until=window.until,
         recorded=recorded,
         aside=aside,
-        unmatched=labels.unmatched(table(name, "labels"), table(name, "predictions"), window.until),
+        unmatched=unmatched(table(name, "labels"), table(name, "predictions"), window.until),
     )
 
 

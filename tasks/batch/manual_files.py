@@ -21,6 +21,7 @@ from everfit.tasks.batch.source_rows import joined_chunks, without_deleted
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.joined_rows import lacks_joined
 from everfit.tasks.predictions import label_recording, labels, prediction_log
+from everfit.tasks.predictions.drawn_answers import unmatched
 from everfit.tasks.predictions.label_recording import RecordedLabels
 from everfit.tasks.scoring.batch_scoring import ScoringBatch
 from everfit.tasks.scoring.set_aside import RowsSetAside
@@ -119,8 +120,8 @@ def record_label_file(context: Context, path: str, *, origin: str, now: datetime
         recorded += counts + RecordedLabels(read=twice, unchanged=twice)
         unlabelled += len(rows) - len(new_rows)
     predicted = context.workspace.table(spec.name, "predictions")
-    unmatched = labels.unmatched(table, predicted, now)
-    return CollectedLabels(until=now, recorded=recorded, unmatched=unmatched, unlabelled=unlabelled, aside=aside)
+    alone = unmatched(table, predicted, now)
+    return CollectedLabels(until=now, recorded=recorded, unmatched=alone, unlabelled=unlabelled, aside=aside)
 
 
 def _with_key_faults(rows: pd.DataFrame, key: Sequence[str]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from everfit.blocks.clients import ClientsPolicy
 from everfit.tasks.core.records import Window
 from everfit.tasks.core.spread import current_spread
 from everfit.tasks.predictions import prediction_log
-from everfit.tasks.predictions.key_draw import MOST, KeyDraw
+from everfit.tasks.predictions.key_draw import MOST, MOST_KEYS, KeyDraw
 from everfit.tasks.predictions.labels import LABEL_TIME, ORIGIN, known_at
 from everfit.tasks.storage.table_parts import TablePart, table_parts
 from everfit.tasks.storage.tables import KEY, Table
@@ -201,3 +201,29 @@ def labelled_times(
     keys = labelled_keys(known, until, draw, clients)
     rows = read_drawn(log, window, event_time, columns, draw=KeyDraw(0.0), version=version, keys=keys)
     return rows.drop_duplicates(KEY, keep="last"), draw
+
+
+def unmatched(known: Table, log: Table, until: datetime) -> int:
+    """Return the number of labelled keys without a prediction, which are kept because it may still arrive.
+
+    If there are more than ten million labels, those of a draw are counted.
+
+    Args:
+        known: The labels.
+        log: The prediction log.
+        until: Labels that became known later are not known.
+    """
+    draw = KeyDraw.of(sum(part.rows for part in table_parts(known)), MOST_KEYS)
+    keys, parts = pd.Index(labelled_keys(known, until, draw)), table_parts(log)
+    answered = np.zeros(len(keys), dtype=np.bool_)
+    for places in current_spread()(_places_of_part, (log, keys), parts):
+        answered[places] = True
+    return round(int((~answered).sum()) / draw.share)
+
+
+def _places_of_part(asked: "tuple[Table, pd.Index[int]]", part: TablePart) -> Keys:
+    """Return the places of the keys that a part has."""
+    log, keys = asked
+    found = [keys.get_indexer(pd.Index(chunk[KEY])) for chunk in part.batches(log, None, None, [KEY])]
+    places = pd.unique(np.concatenate([np.empty(0, dtype=np.intp), *found]))
+    return np.asarray(places[places >= 0], dtype=np.int64)

@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 MOST = 1_000_000
 """Rows that a look holds at a time; of more it draws about so many."""
+MOST_KEYS = 10_000_000
+"""Keys that are held at a time where nothing but the key is needed."""
 COLUMNS = 16
 """Of rows with more columns than these it holds fewer."""
 

@@ -202,12 +202,3 @@ def read_labelled(
     """
     frame = prediction_log.read(predicted, window, event_time, **wanted)
     return labelled(frame, known_at(labels, until, frame.get(KEY)))
-
-
-def unmatched(labels: Table, predicted: Table, until: "datetime") -> int:
-    """Return the number of labelled keys without a prediction, which are kept because it may still arrive."""
-    keys = pd.Index(known_at(labels, until)[KEY])
-    if predicted.exists():
-        for frame in predicted.batches(columns=[KEY]):
-            keys = keys.difference(pd.Index(frame[KEY]))
-    return len(keys)

@@ -10,6 +10,7 @@ from everfit.blocks.errors import DataError, WorkspaceError
 from everfit.infra.serving.responses import refusal
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import labels
+from everfit.tasks.predictions.drawn_answers import unmatched
 from everfit.tasks.storage.tables import ConflictError, Table
 
 
@@ -39,7 +40,7 @@ def test_labels_before_and_after_their_prediction_find_it(
 
     assert known(2) == {1: "1", 2: "0", 3: "open"}
     assert known(3) == {1: "0", 2: "0", 3: "open"}
-    assert labels.unmatched(reported, predicted, window.until) == 1
+    assert unmatched(reported, predicted, window.until) == 1
 
 
 def test_labels_that_are_not_the_models_are_refused(registry: Any, serve: Any, good: dict[str, Any]) -> None:

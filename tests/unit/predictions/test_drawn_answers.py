@@ -9,7 +9,7 @@ import pytest
 from support.logs import EVENT_TIME, answered, log_answers, log_labels
 
 from everfit.tasks.core.records import Window
-from everfit.tasks.predictions.drawn_answers import labelled_times
+from everfit.tasks.predictions.drawn_answers import labelled_times, unmatched
 from everfit.tasks.predictions.key_draw import KeyDraw
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_labelled_predictions
 from everfit.tasks.storage.tables import KEY, Table
@@ -94,6 +94,16 @@ def test_labelled_rows_of_large_tables_are_counted_on_a_draw(tmp_path: Path, mon
 
     assert len(some) / draw.share == pytest.approx(2_500, rel=0.1)
     assert set(some[KEY]) == set(exact.loc[draw.chosen(exact[KEY]), KEY])
+
+
+@pytest.mark.usefixtures("many_parts")
+def test_labels_without_a_prediction_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = answered("2024-03-01", 3_000)
+    log, known = tables(tmp_path, rows[:2_000], rows)
+
+    assert unmatched(known, log, UNTIL) == 1_000
+    monkeypatch.setattr("everfit.tasks.predictions.drawn_answers.MOST_KEYS", 1_500)
+    assert unmatched(known, log, UNTIL) == pytest.approx(1_000, abs=100)
 
 
 def test_a_smaller_draw_is_a_part_of_a_larger_one() -> None:

@@ -12,6 +12,7 @@ from support.examples import examples
 
 from everfit.blocks.errors import DataError
 from everfit.tasks.predictions import label_recording, labels
+from everfit.tasks.predictions.drawn_answers import unmatched
 from everfit.tasks.predictions.label_index import LabelIndex
 from everfit.tasks.predictions.label_recording import RecordedLabels
 from everfit.tasks.storage.tables import Table
@@ -106,9 +107,9 @@ def test_before_the_first_label_all_predictions_are_open(table: Table) -> None:
 def test_labels_without_a_prediction_are_kept_and_counted(table: Table, tmp_path: Path) -> None:
     predicted = Table(str(tmp_path / "predictions"))
     label_recording.record_labels(table, rows((1, 1, at(2)), (9, 0, at(2))))
-    assert labels.unmatched(table, predicted, at(3)) == 2
+    assert unmatched(table, predicted, at(3)) == 2
     predicted.append(pd.DataFrame({"_key": [1], "_day": [at(1).date()]}), "one")
-    assert labels.unmatched(table, predicted, at(3)) == 1
+    assert unmatched(table, predicted, at(3)) == 1
 
 
 @settings(max_examples=examples(6), deadline=None, suppress_health_check=list(HealthCheck))
