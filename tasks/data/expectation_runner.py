@@ -1,7 +1,8 @@
 """Run a suite of Great Expectations over rows chunk by chunk, and combine the results.
 
-Expectations on single rows are counted chunk by chunk. An expectation on a whole column (a mean, a number of distinct
-values, uniqueness) gets the whole column, and no other column with it.
+Expectations on single rows are counted chunk by chunk. Those on extremes or distinct values get the rows of each chunk
+that decide them. Another expectation on a whole column (a mean, a quantile, uniqueness) gets the whole column, and no
+other column with it.
 """
 
 import threading
@@ -13,6 +14,7 @@ import pandas as pd
 
 from everfit.blocks.errors import SpecError
 from everfit.blocks.expectations import Expectation
+from everfit.tasks.data.column_reductions import is_reducible, reduced
 from everfit.tasks.data.expectation_results import ExpectationResult, ExpectationTally
 
 if TYPE_CHECKING:
@@ -54,6 +56,11 @@ class Checker:
         suite: The expectations.
         pieces: Number of chunks; a single chunk gets all expectations at once.
 
+    Attributes:
+        tallies: The counts of each expectation.
+        rows: Number of rows so far.
+        deciding: For each expectation on extremes or distinct values the rows so far that decide it.
+
     Raises:
         SpecError: If Great Expectations doesn't know an expectation or its arguments.
     """
@@ -65,11 +72,15 @@ class Checker:
             for position, expectation in enumerate(suite)
             if expectation.type not in _ROW_COUNT and (_runs_by_row(expectation) or pieces == 1)
         ]
-        self._whole = [
+        rest = [
             position
             for position, expectation in enumerate(suite)
             if position not in self._by_row and expectation.type not in _ROW_COUNT
         ]
+        self.deciding: dict[int, list[pd.DataFrame]] = {
+            position: [] for position in rest if is_reducible(suite[position])
+        }
+        self._whole = [position for position in rest if position not in self.deciding]
         self._counts = [position for position, expectation in enumerate(suite) if expectation.type in _ROW_COUNT]
         self.rows = 0
 
@@ -80,6 +91,9 @@ class Checker:
             The number of each expectation with bad rows, and their positions in the chunk.
         """
         self.rows += len(frame)
+        if len(frame):
+            for position, kept in self.deciding.items():
+                kept.append(reduced(frame, self.tallies[position].expectation))
         return self._run(frame, self._by_row)
 
     def merge(self, other: "Checker") -> None:
@@ -87,10 +101,12 @@ class Checker:
         self.rows += other.rows
         for mine, theirs in zip(self.tallies, other.tallies, strict=True):
             mine.merge(theirs)
+        for position, kept in self.deciding.items():
+            kept.extend(other.deciding[position])
 
     def columns_by_row(self) -> list[str] | None:
         """Return the columns that a chunk needs, or None for all."""
-        named = [columns_read(self.tallies[position].expectation) for position in self._by_row]
+        named = [columns_read(self.tallies[position].expectation) for position in (*self._by_row, *self.deciding)]
         if any(names is None for names in named):
             return None
         return list(dict.fromkeys(name for names in named for name in names or ()))
@@ -114,6 +130,10 @@ class Checker:
             counted = _RowCount(self.rows)
             for position in self._counts:
                 counted.judge(self.tallies[position])
+        for position, kept in self.deciding.items():
+            if kept:
+                self._run(pd.concat(kept, ignore_index=True), [position])
+                kept.clear()
         return tuple(tally.outcome() for tally in self.tallies)
 
     def _run(self, frame: pd.DataFrame, positions: list[int]) -> list[tuple[int, list[int]]]:

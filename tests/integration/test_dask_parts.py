@@ -100,6 +100,7 @@ def test_a_batch_that_workers_stage_and_check_is_that_of_one_process(
     monkeypatch.setattr("everfit.tasks.data.stager.rows_at_once", lambda columns: 100)
     suite = [
         {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "code"}},
+        {"type": "expect_column_max_to_be_between", "kwargs": {"column": "code", "min_value": 749, "max_value": 749}},
         {"type": "expect_column_values_to_be_between", "kwargs": {"column": "price", "max_value": 100}},
         {
             "type": "expect_column_values_to_be_in_set",

@@ -72,6 +72,50 @@ def test_many_columns_are_checked_some_at_a_time_with_the_same_results(monkeypat
     assert max(sorted(widths)[:-1]) <= 40
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        [3.0, 1.0, np.nan, 7.0, 1.0, 2.0],
+        [3, 1, 2, 7, 1, 2],
+        pd.date_range("2024-01-01", periods=6, tz="UTC"),
+        ["b", "a", None, "z", "b", "c"],
+        [None, None, 1.0, None, None, None],
+    ],
+)
+def test_extremes_and_distinct_values_of_parts_decide_as_those_of_the_whole(values: object):
+    """Every reducible expectation, met and unmet, on a column whose extremes are in different parts."""
+    frame = pd.DataFrame({"x": values})
+    low, high = frame["x"].dropna().min(), frame["x"].dropna().max()
+    bounds = [{"min_value": low, "max_value": low}, {"min_value": high, "max_value": high}]
+    suite = [
+        Expectation(type=f"expect_column_{end}_to_be_between", kwargs={"column": "x", **bound})
+        for end in ("min", "max")
+        for bound in bounds
+        if not isinstance(low, str)  # which Great Expectations takes as no bound
+    ]
+    suite += [
+        Expectation(type=f"expect_column_distinct_values_to_{how}", kwargs={"column": "x", "value_set": chosen})
+        for how in ("be_in_set", "contain_set", "equal_set")
+        for chosen in ([low], sorted(frame["x"].dropna().unique()))
+    ]
+    suite += [
+        Expectation(type="expect_column_unique_value_count_to_be_between", kwargs={"column": "x", "max_value": most})
+        for most in (1, 6)
+    ]
+    whole, first, last = Checker(suite), Checker(suite, 3), Checker(suite, 3)
+    whole.check(frame)
+    assert not list(first.columns_of_whole())
+    assert first.columns_by_row() == ["x"]
+
+    first.check(frame[:2].reset_index(drop=True))
+    first.check(frame[:0])
+    last.check(frame[2:].reset_index(drop=True))
+    first.merge(last)
+
+    assert first.outcomes() == first.outcomes() == whole.outcomes()
+    assert {outcome.passed for outcome in whole.outcomes()} == ({True} if low == high else {True, False})
+
+
 def test_columns_that_no_expectation_names_are_there_when_the_columns_are_counted():
     named = Expectation(type="expect_table_columns_to_match_set", kwargs={"column_set": ["x"]})
     checker = Checker([named], pieces=2)
