@@ -29,13 +29,16 @@ from everfit.tasks.scoring.set_aside import RowsSetAside
 from everfit.tasks.storage.deleted_keys import read_deleted_keys
 from everfit.tasks.storage.kinds import Kind, kinds_of_spec
 from everfit.tasks.storage.row_hashes import row_keys
+from everfit.tasks.storage.table_parts import table_parts
 from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.values import FAULTS, bring_known, faulty
 from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.turns.context import Context
 
-_ROWS_AT_ONCE = 100_000
+_ROWS_AT_ONCE, _MOST_AT_ONCE = 100_000, 1_000_000
 """Labels of so many rows are written at once: a source of many small files would make a commit for each."""
+_SHARE_AT_ONCE = 100
+"""More are written at once if the table has this many times as many, because each write compares with all keys."""
 
 
 class CollectedLabels(Record):
@@ -128,6 +131,8 @@ def record_source_labels(context: Context, window: Window) -> tuple[RecordedLabe
     held: list[pd.DataFrame] = []
     waiting: list[pd.DataFrame] = []
     index = LabelIndex()
+    on_record = sum(part.rows for part in table_parts(table))
+    at_once = min(max(_ROWS_AT_ONCE, on_record // _SHARE_AT_ONCE), _MOST_AT_ONCE)
     collection = BegunCollection(context.workspace, spec.name, window)
     kinds, deleted = label_kinds(spec, context.workspace), read_deleted_keys(context.workspace, spec.name)
 
@@ -157,7 +162,7 @@ def record_source_labels(context: Context, window: Window) -> tuple[RecordedLabe
         if len(known := _known_labels(frame[good & ~is_new], spec, window.until)):
             collection.begin()
             waiting.append(known)
-        if sum(map(len, waiting)) >= _ROWS_AT_ONCE:
+        if sum(map(len, waiting)) >= at_once:
             record()
     record()
     if found.total >= FEWEST_LABELS:

@@ -41,7 +41,7 @@ class LabelIndex:
         import pyarrow as pa
         import pyarrow.dataset as pds
 
-        wanted = np.unique(keys)
+        wanted = pd.Index(pd.unique(keys))
         opened = table.dataset(version)
         names = [name for name in columns if name in opened.schema.names]
         fragments = {fragment.path: fragment for fragment in opened.get_fragments()}
@@ -51,7 +51,7 @@ class LabelIndex:
             with_keys = [
                 fragment
                 for path, fragment in fragments.items()
-                if np.isin(wanted, self._keys_of(path, fragment), assume_unique=True).any()
+                if (wanted.get_indexer(pd.Index(self._keys_of(path, fragment))) >= 0).any()
             ]
         tables = [
             fragment.to_table(schema=opened.schema, columns=names, filter=pds.field(KEY).isin(pa.array(wanted)))
@@ -63,7 +63,7 @@ class LabelIndex:
     def _keys_of(self, path: str, fragment: "pds.Fragment") -> npt.NDArray[np.int64]:
         known = self._keys.get(path)
         if known is None:
-            known = np.unique(fragment.to_table(columns=[KEY])[KEY].to_numpy())
+            known = fragment.to_table(columns=[KEY])[KEY].to_numpy()
             if self._count + len(known) <= _MOST_KEYS:
                 self._keys[path] = known
                 self._count += len(known)
