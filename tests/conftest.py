@@ -52,6 +52,15 @@ for variable in [name for name in os.environ if name.startswith(("EVERFIT_", "PR
     del os.environ[variable]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Start what the test processes fork others from, before they are started themselves; few unit tests need it."""
+    only_units = all("unit" in Path(argument).parts for argument in config.args)
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput") and not only_units:
+        from support.processes import start_for_all
+
+        start_for_all()
+
+
 def pytest_collection(session: pytest.Session) -> None:
     """Import skops while there are few modules: it looks through all of them, which later takes it a second longer."""
     if hasattr(session.config, "workerinput"):  # one of the processes that share all tests
@@ -59,7 +68,11 @@ def pytest_collection(session: pytest.Session) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Look for garbage again, but never in what was imported."""
+    """Look for garbage again, but never in what was imported; configure Prefect's logging once per environment."""
+    if "prefect" in sys.modules:
+        from support.prefect_logging import load_once
+
+        load_once()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)  # as a command has it
     gc.enable()
@@ -174,14 +187,12 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _empty_mlflow() -> Path:
-    import mlflow
-    from support.prepared import prepared
+def _empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from support.prepared import copy_empty_mlflow
 
-    def make(folder: Path) -> None:
-        mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
-
-    return prepared("mlflow", make, mlflow.__version__) / "mlflow.db"
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    copy_empty_mlflow(path)
+    return path
 
 
 @pytest.fixture

@@ -43,8 +43,8 @@ def compare_dependent(rows: Rows, confidence: float) -> PairedComparison:
         return PairedComparison.model_validate({**known, **none, "method": "identical"})
     checked = rows._replace(y=y, new=new, old=old)
     gain = grouped_gain(checked)
-    distribution = t(gain.degrees_of_freedom)
-    reach = float(distribution.ppf(confidence)) * gain.standard_error
+    freedom = gain.degrees_of_freedom  # to freeze the distribution takes as long as to leave the groups out
+    reach = float(t.ppf(confidence, freedom)) * gain.standard_error
     # Gains without any spread over the groups are as sure as they can be.
     ratio = gain.gain / gain.standard_error if gain.standard_error > 0 else math.copysign(math.inf, gain.gain)
     return PairedComparison.model_validate(
@@ -53,8 +53,8 @@ def compare_dependent(rows: Rows, confidence: float) -> PairedComparison:
             "difference": gain.gain,
             "lower": gain.gain - reach,
             "upper": gain.gain + reach,
-            "p_value": float(distribution.sf(ratio)),
-            "p_value_worse": float(distribution.cdf(ratio)),
+            "p_value": float(t.sf(ratio, freedom)),
+            "p_value_worse": float(t.cdf(ratio, freedom)),
             "method": "jackknife",
             "standard_error": gain.standard_error,
             "degrees_of_freedom": gain.degrees_of_freedom,

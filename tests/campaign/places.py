@@ -73,13 +73,13 @@ class Place:
 
 
 def _data(place: Place) -> None:
-    import mlflow
     from support.deliveries import SPEC, deliveries, write_month
+    from support.prepared import copy_empty_mlflow
 
     os.chdir(place.folder.parent)
     shutil.rmtree(place.folder, ignore_errors=True)
     place.workspace.mkdir(parents=True)
-    mlflow.MlflowClient(tracking_uri=place.environment["MLFLOW_TRACKING_URI"]).search_experiments()
+    copy_empty_mlflow(place.workspace / "mlflow.db")
     winter = deliveries("2024-01-01", 60)
     winter.loc[5, "distance"] = float("inf")  # for quarantine
     write_month(place.folder, "winter", winter)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from support.prepared import copy_empty_mlflow
 
 from campaign.tally import Tally
 from everfit.blocks.errors import EverfitError
@@ -237,6 +238,7 @@ def _make_registry(folder: Path) -> str:
             input_example=rows,
             pip_requirements=["scikit-learn"],
         )
+    copy_empty_mlflow(folder / "mlflow.db")
     uri = f"sqlite:///{folder / 'mlflow.db'}"
     client = mlflow.MlflowClient(tracking_uri=uri)
     client.create_registered_model(_MODEL)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from support.infra import INFRA, ROOT, load, run, stages
+from support.infra import INFRA, ROOT, load, stages
+from support.warm_popen import output_of
 
 from everfit.blocks.settings import Settings
 
@@ -111,7 +112,7 @@ def test_every_call_of_everfit_is_one_that_it_understands(words: list[str]) -> N
 @pytest.mark.parametrize("service", ["prefect", "worker", "mlflow"])
 def test_every_call_of_another_program_is_one_that_it_understands(compose: dict[str, Any], service: str) -> None:
     words = compose["services"][service]["command"]
-    helped = run(*[word for word in words if not word.startswith("-")], "--help")
+    helped = output_of(*[word for word in words if not word.startswith("-")], "--help")
     options = [word.split("=")[0] for word in words if word.startswith("--")]
     assert [option for option in options if option not in helped] == []
 

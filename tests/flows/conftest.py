@@ -85,14 +85,17 @@ def watched(_watched: Path, tmp_path: Path) -> Iterator[str]:
 def tried_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """The serving check runs in this process and asks the service for a short time: that takes a tenth as long.
 
-    `test_serving_check.py` starts the program, and measures for as long as a turn does.
+    `test_serving_check.py` starts the programs, and measures for as long as a turn does.
     """
+    from support.warm_popen import let_fork
+
     from everfit.infra.serving import capacity, check
     from everfit.tasks.evaluation import serving_check
 
     monkeypatch.setattr(serving_check, "_ask", check.check_version)
     monkeypatch.setattr(capacity, "_ROUNDS", 2)
     monkeypatch.setattr(capacity, "_SECONDS", 0.25)
+    let_fork(monkeypatch, capacity)
 
 
 def _deliver(folder: Path) -> str:

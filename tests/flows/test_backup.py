@@ -37,8 +37,8 @@ def here(released: str) -> Context:
     """The model with a second champion, one deleted version in between, predictions, and a deleted key."""
     from support.deliveries import deliveries, write_month
 
-    quiet = yaml.safe_load(Path(released).read_text()) | {"retraining": {"on": "nothing", "cadence": "never"}}
-    Path(released).write_text(yaml.safe_dump(quiet))
+    quiet = {"retraining": {"on": "nothing", "cadence": "never"}, "monitoring": {"report": "never"}}
+    Path(released).write_text(yaml.safe_dump(yaml.safe_load(Path(released).read_text()) | quiet))
     context = Context(load_spec(released), Settings())
     first = context.mlflow.get_model_version("deliveries", "1")
     run = context.mlflow.get_run(first.run_id)

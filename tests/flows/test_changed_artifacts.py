@@ -1,10 +1,7 @@
 """A model file that somebody replaced in MLflow's store is refused by everything that would load it."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from contextlib import suppress
@@ -17,6 +14,7 @@ import pytest
 from support.events import emitted
 from support.processes import everfit
 from support.s3 import free_port
+from support.warm_popen import WarmPopen
 
 from everfit.blocks.errors import ArtifactError
 from everfit.blocks.settings import Settings
@@ -60,7 +58,7 @@ def replace_model(here: Context) -> bytes:
     return genuine
 
 
-def refused_by_service(serving: "subprocess.Popen[bytes]", url: str) -> dict[str, Any]:
+def refused_by_service(serving: WarmPopen, url: str) -> dict[str, Any]:
     """The status of a service once it has refused a version."""
     give_up = time.monotonic() + 90
     while True:
@@ -115,17 +113,16 @@ def test_a_replaced_model_is_refused_by_each_command_and_flow(here: Context, rel
     port = free_port()
     # The replaced version becomes champion by hand: it is not served, and scores, judges and monitors nothing.
     here.mlflow.set_registered_model_alias("deliveries", "champion", "1")
-    serving = subprocess.Popen(
-        [Path(sys.executable).with_name("everfit"), "serve", "deliveries.yaml", "--port", str(port)],
+    serving = WarmPopen(
+        [sys.executable, "-m", "everfit.deployments.cli.main", "serve", "deliveries.yaml", "--port", str(port)],
         stdout=(log := Path("serve.log").open("wb")),  # noqa: SIM115 - the process writes to it
         stderr=log,
-        env=os.environ,
     )
     try:
         status = refused_by_service(serving, f"http://127.0.0.1:{port}/models/deliveries")
         assert status["version"] is None
     finally:
-        serving.send_signal(signal.SIGTERM)
+        serving.terminate()
         serving.wait(60)
         log.close()
     assert "'model/model.skops' has SHA-256" in Path("serve.log").read_text()

@@ -9,7 +9,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,9 +16,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prefect.settings import PREFECT_API_URL
 from support.processes import Commands
 from support.s3 import free_port
 from support.stack import wait_for
+from support.warm_popen import WarmPopen
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "first-hour.md"
@@ -51,7 +52,7 @@ class Reader:
     def __init__(self, folder: Path, port: int) -> None:
         self.folder, self.port = folder, str(port)
         self.ids, self.newest = dict[str, str](), dict[int, str]()
-        self.serving: subprocess.Popen[bytes] | None = None
+        self.serving: WarmPopen | None = None
 
     def type(self, command: str) -> str:
         """What a command prints."""
@@ -70,9 +71,8 @@ class Reader:
 
     def serve(self, arguments: list[str]) -> str:
         with Path("serve.log").open("wb") as log:
-            self.serving = subprocess.Popen(
-                [Path(sys.executable).with_name("everfit"), *arguments], stdout=log, stderr=log
-            )
+            command = [sys.executable, "-m", "everfit.deployments.cli.main", *arguments]
+            self.serving = WarmPopen(command, stdout=log, stderr=log)
         wait_for(self.is_healthy)
         return ""
 
@@ -86,7 +86,7 @@ class Reader:
 
     def stop(self) -> str:
         if self.serving is not None and self.serving.poll() is None:
-            self.serving.send_signal(signal.SIGTERM)
+            self.serving.terminate()
             self.serving.wait(30)
         return ""
 
@@ -107,7 +107,8 @@ class Reader:
 
 
 @pytest.fixture
-def reader(workspace: Path, mlflow_uri: str, prefect_server: None) -> Iterator[Reader]:
+def reader(workspace: Path, mlflow_uri: str, prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
+    monkeypatch.setenv("PREFECT_API_URL", PREFECT_API_URL.value())  # otherwise each command starts a server of its own
     shutil.copy(ROOT / "examples" / "parcels.py", workspace.parent)
     reader = Reader(workspace.parent, free_port())
     yield reader

@@ -35,6 +35,7 @@ source: {kind: files, path: flights.csv}
 columns: {key: [id], event_time: at, target: late}
 maturity: 1d
 training: {window: 90d, holdout: 30d}
+monitoring: {report: never}
 """
 
 

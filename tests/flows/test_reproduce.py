@@ -1,9 +1,6 @@
 """A turn leaves its evidence, and all that is needed to make its model again to the same result."""
 
 import json
-import os
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -97,10 +94,9 @@ def test_a_turn_can_be_made_again_to_the_same_result(turn: dict[str, Any], mlflo
     again = reproduce(workspace, "deliveries", turn["turn_id"])
     assert again.differences == ()
     assert again.identical
-    command = [sys.executable, "-m", "everfit.deployments.cli.main", "reproduce", turn["turn_id"], "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
-    assert done.returncode == 0, done.stderr
-    result = json.loads(done.stdout)
+    ((code, printed, errors),) = everfit(["reproduce", turn["turn_id"], "--json"])
+    assert code == 0, errors
+    result = json.loads(printed)
     assert [result[name] for name in ("data", "parameters", "metrics", "predictions")] == ["identical"] * 4
 
     # Exported and imported it is the same package, and what was changed in it shows.

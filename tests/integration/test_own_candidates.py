@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.training import a_spec, data_of, rows_of
+from support.warm_popen import let_fork
 
 from everfit.blocks.errors import ModelError, TrainingError
 from everfit.tasks.models.trusted_nodes import TRUSTED_VARIABLE
+from everfit.tasks.training import isolated
 from everfit.tasks.training.in_process import try_in_process
 from everfit.tasks.training.results import Choice, read_model
 from everfit.tasks.training.search import Setting, TuningRequest
@@ -60,6 +62,7 @@ FACTORIES = """
 def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     (tmp_path / "mine_for_tests.py").write_text(textwrap.dedent(FACTORIES))
     monkeypatch.syspath_prepend(str(tmp_path))
+    let_fork(monkeypatch, isolated)  # the candidate of the documentation starts the program
     return "mine_for_tests"
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -14,6 +13,7 @@ import httpx
 import pytest
 import yaml
 from support.deliveries import SPEC
+from support.warm_popen import WarmPopen
 
 from everfit.blocks.errors import ModelError
 from everfit.blocks.settings import Settings
@@ -45,7 +45,7 @@ def served(flights_registry: Any, workspace: Path, tmp_path: Path, monkeypatch: 
         port = probe.getsockname()[1]
     options = ["--host=127.0.0.1", f"--port={port}", "--workers=1", f"--backend-store-uri={store}"]
     with (tmp_path / "mlflow.log").open("wb") as log:
-        server = subprocess.Popen([sys.executable, "-m", "mlflow", "server", *options], stdout=log, stderr=log)
+        server = WarmPopen([sys.executable, "-m", "mlflow", "server", *options], stdout=log, stderr=log)
 
     def answers() -> bool:
         with contextlib.suppress(httpx.TransportError):

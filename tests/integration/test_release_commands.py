@@ -86,7 +86,7 @@ def test_a_mistake_is_one_line_and_changes_nothing(ledger: Ledger):
 
 
 def test_a_rollback_that_is_made_is_told_as_such_whatever_fails_after_it(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ledger: Ledger, prefect_server: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     def fails(*_: object) -> None:
         raise LedgerError("the ledger did not answer")

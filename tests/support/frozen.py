@@ -5,4 +5,7 @@ It would take a part of a second in each forked process, and copy the memory tha
 
 import gc
 
+from support.prefect_logging import load_as_a_command
+
+load_as_a_command()
 gc.freeze()

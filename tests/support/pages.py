@@ -1,7 +1,10 @@
 """A model's life written straight into a ledger: looks, turns, releases, incidents, of any length."""
 
+import atexit
 import math
-from collections.abc import Iterable, Iterator
+import sqlite3
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -160,6 +163,25 @@ class Life:
     def _insert_many(self, rows: Iterable[dict[str, Any]]) -> None:
         with self.ledger.store.write(self.model) as connection:
             connection.execute(insert(decisions), list(rows))
+
+
+_LIVED: dict[Hashable, tuple[sqlite3.Connection, int, int]] = {}
+
+
+def lived_once(ledger: Ledger, name: Hashable, live: Callable[[Life], None]) -> Life:
+    """Let a model live in an empty ledger; where the same was done in this process before, copy what that has left."""
+    life = Life(ledger)
+    with closing(sqlite3.connect(str(ledger.store._engine.url.database))) as database:
+        if name not in _LIVED:
+            live(life)
+            kept = sqlite3.connect(":memory:")
+            atexit.register(kept.close)
+            database.backup(kept)
+            _LIVED[name] = kept, life._turns, life._releases
+        else:
+            kept, life._turns, life._releases = _LIVED[name]
+            kept.backup(database)
+    return life
 
 
 def measured(value: float, **changes: Any) -> Signals:

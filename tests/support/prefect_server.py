@@ -14,6 +14,16 @@ from pathlib import Path
 import httpx
 from support.prepared import KEPT, locked
 
+_IDLE = """
+import asyncio, docket
+async def wait_for_the_end(_):
+    await asyncio.Event().wait()
+docket.Worker.run_forever = wait_for_the_end
+"""
+"""The server's worker looks some ten times a second for work that no test waits for (late runs, old logs): a hundredth
+of a processor for each server, all the time.
+"""
+
 
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
@@ -70,7 +80,7 @@ def send_everything() -> None:
 def _start(port: int, database: Path, *, has_blocks: bool) -> "subprocess.Popen[bytes]":
     from everfit.deployments.cli.environment import UVICORN
 
-    command = [sys.executable, "-c", UVICORN, "--factory", "prefect.server.api.server:create_app"]
+    command = [sys.executable, "-c", _IDLE + UVICORN, "--factory", "prefect.server.api.server:create_app"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"]
     environment = os.environ | {
         "PREFECT_UI_ENABLED": "0",

@@ -9,6 +9,7 @@ from multiprocessing import context, forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 
 PRELOADED = (
     "support.seldom_collected",
@@ -30,17 +31,25 @@ PRELOADED = (
 _TESTS = str(Path(__file__).parents[1])
 
 
+_ADDRESS = "TESTS_FORK_FROM"
+"""The variable with the address of the process that all test processes fork from."""
+
+
 class _Process(context.ForkServerProcess):
-    """A forked process. The one that it is forked from finds `support` too: Python 3.11 doesn't pass it `sys.path`."""
+    """A forked process, in the environment of the process that asked for it."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._environment = dict(os.environ)
+
+    def run(self) -> None:
+        os.environ.clear()
+        os.environ.update(self._environment)
+        super().run()
 
     @staticmethod
     def _Popen(process: context.ForkServerProcess) -> object:  # noqa: N802 - multiprocessing's name
-        before = os.environ.get("PYTHONPATH")
-        os.environ["PYTHONPATH"] = _TESTS if before is None else os.pathsep.join([_TESTS, before])
-        try:
-            forkserver.ensure_running()
-        finally:
-            os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
+        _ensure_running()
         return context.ForkServerProcess._Popen(process)
 
 
@@ -50,6 +59,28 @@ class _Forked(context.ForkServerContext):
 
 forked = _Forked()
 forked.set_forkserver_preload(list(PRELOADED))
+
+
+def start_for_all() -> None:
+    """Start the process that this one's children, the test processes, fork from: it takes six seconds to import all."""
+    server: Any = forkserver._forkserver  # type: ignore[attr-defined]
+    if not hasattr(server, "_forkserver_authkey"):  # since Python 3.14 only who has the key may ask
+        _ensure_running()
+        os.environ[_ADDRESS] = server._forkserver_address
+
+
+def _ensure_running() -> None:
+    server: Any = forkserver._forkserver  # type: ignore[attr-defined]
+    if server._forkserver_address is None and _ADDRESS in os.environ:
+        server._forkserver_address, server._forkserver_alive_fd = os.environ[_ADDRESS], os.pipe()[1]
+        server.ensure_running = lambda: None
+    before = os.environ.get("PYTHONPATH")
+    # It finds `support` too: Python 3.11 doesn't pass it `sys.path`.
+    os.environ["PYTHONPATH"] = _TESTS if before is None else os.pathsep.join([_TESTS, before])
+    try:
+        server.ensure_running()
+    finally:
+        os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
 
 
 def settle_in(environment: Mapping[str, str], folder: str) -> None:

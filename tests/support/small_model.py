@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from support.prepared import copy_empty_mlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,6 +41,7 @@ def register_small_model(folder: Path, key: Sequence[str] = (), seed: int = 0) -
             pip_requirements=["scikit-learn"],
             metadata=schema.metadata(),
         )
+    copy_empty_mlflow(folder / "mlflow.db")
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
     client.create_registered_model("model")
     client.create_model_version("model", (folder / "store").as_uri())

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from support.prepared import copy_empty_mlflow
 
 from everfit.infra.serving.alias_glance import AliasGlance
 from everfit.tasks.registry import model_registry
@@ -13,6 +14,7 @@ from everfit.tasks.registry import model_registry
 def client(tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
     """A registry of three models; one has a champion, one a challenger too, one nothing."""
     folder: Path = tmp_path_factory.mktemp("registry")
+    copy_empty_mlflow(folder / "mlflow.db")
     made = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
     for name in ("delays", "fares", "tips"):
         made.create_registered_model(name)

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 from sqlalchemy import text
-from support.pages import DAY, SPRING, Life, measured
+from support.pages import DAY, SPRING, Life, lived_once, measured
 from support.triage import drifted, parity
 
 from everfit.blocks.errors import EverfitError
@@ -31,15 +31,16 @@ def report(ledger: Ledger, since: int = 0, until: int = 60) -> PeriodContent:
 
 
 def lived(ledger: Ledger) -> Life:
-    life = Life(ledger)
-    life.champion(1, SPRING)
-    for day in range(1, 40):
-        life.look(SPRING + day * DAY, measured(0.74 if day < 30 else 0.55), columns={"temp": 0.1 * day})
-    life.turn(SPRING + 20 * DAY, "ChampionKept", f"no better {EVIL}")
-    life.champion(2, SPRING + 31 * DAY)
-    life.release(1, SPRING + 35 * DAY, kind="rollback", reason="it was worse", actor="ann", previous_version=2)
-    life.incident(SPRING + 33 * DAY)
-    return life
+    def live(life: Life) -> None:
+        life.champion(1, SPRING)
+        for day in range(1, 40):
+            life.look(SPRING + day * DAY, measured(0.74 if day < 30 else 0.55), columns={"temp": 0.1 * day})
+        life.turn(SPRING + 20 * DAY, "ChampionKept", f"no better {EVIL}")
+        life.champion(2, SPRING + 31 * DAY)
+        life.release(1, SPRING + 35 * DAY, kind="rollback", reason="it was worse", actor="ann", previous_version=2)
+        life.incident(SPRING + 33 * DAY)
+
+    return lived_once(ledger, "a period", live)
 
 
 def checked(page: str, noted: str = "") -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from support.pages import DAY, SPRING, Life, measured
+from support.pages import DAY, SPRING, Life, lived_once, measured
 from support.triage import drifted, parity
 
 from everfit.blocks.retraining import RetrainingPolicy
@@ -40,11 +40,12 @@ def page(workspace: Workspace, *names: str) -> str:
 
 
 def lived(ledger: Ledger, days: int = 30) -> Life:
-    life = Life(ledger)
-    life.champion(1, SPRING)
-    for day in range(1, days):
-        life.look(SPRING + day * DAY, measured(0.74 + 0.0005 * day), columns={"temp": 0.1 * day})
-    return life
+    def live(life: Life) -> None:
+        life.champion(1, SPRING)
+        for day in range(1, days):
+            life.look(SPRING + day * DAY, measured(0.74 + 0.0005 * day), columns={"temp": 0.1 * day})
+
+    return lived_once(ledger, ("days", days), live)
 
 
 @pytest.mark.slow
