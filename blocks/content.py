@@ -24,7 +24,7 @@ from everfit.blocks.retraining import RetrainingPolicy
 from everfit.blocks.roles import RolesPolicy
 from everfit.blocks.schedules import SchedulesPolicy, is_default
 from everfit.blocks.sources import Source
-from everfit.blocks.training import TrainingPolicy
+from everfit.blocks.training import DASK_TRAINERS, TrainingPolicy
 from everfit.blocks.upkeep import UpkeepPolicy
 
 SPEC_CONFIG = ConfigDict(extra="forbid", field_title_generator=form_title, hide_input_in_errors=True)
@@ -125,6 +125,21 @@ class SpecContent(BaseModel):
         taken |= {roles.label_time: "the label time"} if roles.label_time else {}
         if problem := contradiction(self.joins, roles.event_time, taken):
             raise ValueError(problem)
+        return self
+
+    @model_validator(mode="after")
+    def _workers_fit(self) -> Self:
+        distant = next((name for name in self.training.candidates if name in DASK_TRAINERS), None)
+        if distant is not None and self.columns.event_time is None:
+            raise ValueError(
+                f"training.candidates: {distant!r} is fitted by workers that read the rows by their event time, but "
+                f"columns.event_time is not set; set it, or use {DASK_TRAINERS[distant][0]!r}"
+            )
+        if distant is not None and self.training.fresh_labels == "weighted":
+            raise ValueError(
+                f"training.fresh_labels: {distant!r} is fitted by workers, which see mature labels alone; remove "
+                f"fresh_labels, or use {DASK_TRAINERS[distant][0]!r}"
+            )
         return self
 
     @model_validator(mode="after")

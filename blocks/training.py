@@ -20,6 +20,14 @@ CANDIDATES: dict[str, frozenset[TaskKind]] = {
 }
 """The candidates that everfit comes with, and the tasks of each."""
 
+DASK_TRAINERS: dict[str, tuple[str, frozenset[TaskKind]]] = {
+    "lightgbm:DaskLGBMClassifier": ("lightgbm:LGBMClassifier", frozenset({"binary", "multiclass"})),
+    "lightgbm:DaskLGBMRegressor": ("lightgbm:LGBMRegressor", frozenset({"regression"})),
+    "xgboost.dask:DaskXGBClassifier": ("xgboost:XGBClassifier", frozenset({"binary", "multiclass"})),
+    "xgboost.dask:DaskXGBRegressor": ("xgboost:XGBRegressor", frozenset({"regression"})),
+}
+"""Candidates that are fitted on the workers of a Dask scheduler: the estimator that each gives, and its tasks."""
+
 BOOSTING = "hist_gradient_boosting"
 ENSEMBLE = "ensemble"
 """The candidate that averages the predictions of the others."""
@@ -65,7 +73,10 @@ class TrainingPolicy(Policy):
         "`package.module:factory` adds one of your own, installed where flows run: it is called with "
         "its `parameters` and returns a scikit-learn estimator or a whole `Pipeline`. List each class"
         " or function of another package in `EVERFIT_TRUSTED_TYPES`, separated by commas, wherever "
-        "the model is trained and served.",
+        "the model is trained and served. "
+        "`lightgbm:DaskLGBMClassifier`, `lightgbm:DaskLGBMRegressor`, `xgboost.dask:DaskXGBClassifier` and "
+        "`xgboost.dask:DaskXGBRegressor` are fitted on all rows by the workers of a Dask scheduler (extra "
+        "`dask-boosters`), and are LightGBM's and XGBoost's ordinary estimators afterwards.",
     )
     parameters: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Hyperparameters by candidate, in place of the defaults."
@@ -153,13 +164,7 @@ class TrainingPolicy(Policy):
             ValueError: A candidate or the metric is unknown or belongs to another task, or a setting needs classes
                 that the task doesn't have.
         """
-        for position, candidate in enumerate(self.candidates):
-            if not is_reference(candidate) and task not in CANDIDATES.get(candidate, ()):
-                raise ValueError(
-                    f"training.candidates.{position}: {candidate!r} can't be used for a {task} model; "
-                    f"use {', '.join(sorted(name for name, tasks in CANDIDATES.items() if task in tasks))}, "
-                    f"or package.module:factory"
-                )
+        self._check_candidates(task)
         tried = self.candidates_for(task)
         for path, named in (("parameters", self.parameters), ("search.spaces", self.search.spaces)):
             if unknown := [name for name in named if name not in tried]:
@@ -183,6 +188,21 @@ class TrainingPolicy(Policy):
             raise ValueError(
                 f"training.business_value: a {task} model has other outcomes than those four; give a function"
             )
+
+    def _check_candidates(self, task: TaskKind) -> None:
+        for position, candidate in enumerate(self.candidates):
+            if task not in DASK_TRAINERS.get(candidate, ("", {task}))[1]:
+                suited = [name for name, (_, tasks) in DASK_TRAINERS.items() if task in tasks]
+                raise ValueError(
+                    f"training.candidates.{position}: {candidate!r} can't be used for a {task} model; use "
+                    f"{' or '.join(suited)}"
+                )
+            if not is_reference(candidate) and task not in CANDIDATES.get(candidate, ()):
+                raise ValueError(
+                    f"training.candidates.{position}: {candidate!r} can't be used for a {task} model; "
+                    f"use {', '.join(sorted(name for name, tasks in CANDIDATES.items() if task in tasks))}, "
+                    f"or package.module:factory"
+                )
 
     def candidates_for(self, task: TaskKind) -> tuple[str, ...]:
         """Return the listed candidates, or by default gradient boosting, a linear model and their ensemble."""

@@ -19,7 +19,7 @@ from everfit.tasks.batch.label_classes import (
 )
 from everfit.tasks.batch.source_rows import read_rows
 from everfit.tasks.core.records import Record, Window
-from everfit.tasks.data.split import label_is_visible
+from everfit.tasks.data.row_choice import label_is_visible
 from everfit.tasks.predictions import label_recording, labels
 from everfit.tasks.predictions.drawn_answers import unmatched
 from everfit.tasks.predictions.label_index import LabelIndex

@@ -9,7 +9,8 @@ from everfit.blocks.errors import SpecError
 from everfit.blocks.policy import format_duration
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
-from everfit.tasks.data.split import Sample, Split, label_is_visible
+from everfit.tasks.data.row_choice import label_is_visible
+from everfit.tasks.data.split import Sample, Split
 from everfit.tasks.storage.tables import Table
 
 _CHOSEN, _JUDGED = 1 / 6, 1 / 3

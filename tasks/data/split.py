@@ -16,10 +16,10 @@ from everfit.blocks.errors import DataError, NotEnoughError
 from everfit.blocks.policy import format_duration
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record, Snapshot, Window
+from everfit.tasks.data.row_choice import kept_rows, label_is_visible, refuse_infinite
 from everfit.tasks.statistics.early_labels import label_arrival
 from everfit.tasks.statistics.scores import class_list
 from everfit.tasks.storage.tables import KEY, Table
-from everfit.tasks.storage.values import LARGEST
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -78,34 +78,8 @@ class Split(Record):
         return Window(since=self.training.since, until=self.holdout.until)
 
 
-def label_is_visible(frame: pd.DataFrame, spec: ModelSpec, until: datetime) -> npt.NDArray[np.bool_]:
-    """Return which rows have a known and mature label at `until`; shape (rows,).
-
-    A label is visible if its label time (or else its event time plus the maturity) is not after `until`.
-    """
-    labelled = frame[spec.columns.target].notna()
-    visible = labelled & (frame[spec.columns.time] + spec.maturity <= until)
-    if spec.columns.label_time is not None:
-        visible &= frame[spec.columns.label_time] <= until  # a missing label time compares as false
-    return np.asarray(visible, dtype=np.bool_)
-
-
 WEIGHT = "_weight"
 """Column with the weight of each training row, where fresh rows are among them."""
-
-
-def kept_rows(frame: pd.DataFrame, spec: ModelSpec) -> npt.NDArray[np.bool_]:
-    """Return which rows no model is trained on, so that they can tell what a challenger forgets; shape (rows,).
-
-    The choice depends on a row's key, or on its entity where the spec names one, and is the same in every turn.
-    """
-    limits, entity = spec.gate.forgetting, spec.columns.entity
-    if limits is None:
-        return np.zeros(len(frame), dtype=np.bool_)
-    by_entity = entity is not None and entity in frame
-    values = frame[entity].astype("str").to_numpy(dtype=object) if by_entity else frame[KEY].to_numpy(dtype=np.int64)
-    drawn = pd.util.hash_array(values) if by_entity else pd.util.hash_array(values ^ np.int64(0x6B657074))
-    return np.asarray(drawn < np.uint64(limits.share * 2**64), dtype=np.bool_)
 
 
 def feature_names(spec: ModelSpec, columns: dict[str, str]) -> list[str]:
@@ -152,26 +126,28 @@ class TrainingData:
         return {}
 
     @property
-    def _dataset(self) -> Table:
+    def dataset(self) -> Table:
+        """The table of the rows."""
         return self.workspace.table(self.spec.name, "dataset")
 
     def all_rows(self, window: Window, also: Sequence[str] = ()) -> pd.DataFrame:
         """Read the rows of a window in time order, including rows whose labels aren't known yet."""
         since, time = self.split.whole.since, self.spec.columns.time
         kept = window.until <= self.until and (since is None or (window.since is not None and window.since >= since))
-        wanted = [*self._columns, *(name for name in also if name in self._there and name not in self._columns)]
-        if not kept or len(wanted) > len(self._columns):
-            return self._dataset.read(window, time, wanted, self.snapshot.version)
+        wanted = [*self.columns, *(name for name in also if name in self._there and name not in self.columns)]
+        if not kept or len(wanted) > len(self.columns):
+            return self.dataset.read(window, time, wanted, self.snapshot.version)
         start = 0 if window.since is None else self._rows[time].searchsorted(pd.Timestamp(window.since))
         stop = self._rows[time].searchsorted(pd.Timestamp(window.until))
         return self._rows.iloc[start:stop].reset_index(drop=True)
 
     @cached_property
     def _there(self) -> dict[str, str]:
-        return self._dataset.columns()
+        return self.dataset.columns()
 
     @cached_property
-    def _columns(self) -> list[str]:
+    def columns(self) -> list[str]:
+        """The columns that training, judging and choosing rows need."""
         roles = self.spec.columns
         label_time = [] if roles.label_time is None else [roles.label_time]
         entity = [roles.entity] if roles.entity is not None and roles.entity in self._there else []
@@ -183,7 +159,7 @@ class TrainingData:
     def _rows(self) -> pd.DataFrame:
         """The turn's rows, read once for all of its steps."""
         window = Window(since=self.split.whole.since, until=self.until)
-        return self._dataset.read(window, self.spec.columns.time, self._columns, self.snapshot.version)
+        return self.dataset.read(window, self.spec.columns.time, self.columns, self.snapshot.version)
 
     def to_json(self) -> str:
         """Return as JSON what another process needs to read the same rows."""
@@ -219,7 +195,7 @@ class TrainingData:
         rows = frame[label_is_visible(frame, spec, self.until)].reset_index(drop=True)
         if isinstance(window, Sample):
             rows = rows[window.takes(rows, None if spec.task == "regression" else roles.target)].reset_index(drop=True)
-        _refuse_infinite(rows, spec.name)
+        refuse_infinite(rows, spec.name)
         if rows.empty:
             raise NotEnoughError(
                 f"{spec.name}: no row with a label to {purpose} in {window} as known at {self.until:%Y-%m-%d %H:%M} "
@@ -291,21 +267,6 @@ class TrainingData:
 
 def _days(spans: "pd.Series[pd.Timedelta]") -> npt.NDArray[np.float64]:
     return spans.dt.total_seconds().to_numpy(dtype=np.float64) / 86_400
-
-
-def _refuse_infinite(rows: pd.DataFrame, model: str) -> None:
-    """Refuse infinite and too large numbers, which an earlier version of everfit took into the dataset.
-
-    Raises:
-        DataError: If a row has one.
-    """
-    for name in rows.select_dtypes("float").columns:
-        large = rows.loc[rows[name].abs() > LARGEST, name]
-        if count := len(large):
-            raise DataError(
-                f"{model}: {count:,} rows of the dataset have a number in {name!r} that is infinite or too large, such "
-                f"as {str(large.iloc[0])!r}; move them into quarantine by `everfit quarantine {model} --recheck`"
-            )
 
 
 @lru_cache(maxsize=1)

@@ -20,7 +20,8 @@ from everfit.tasks.core.column_words import namesakes_of
 from everfit.tasks.core.metric_scale import scale_of
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.core.records import ModelVersion, Window
-from everfit.tasks.data.split import Sample, TrainingData, label_is_visible
+from everfit.tasks.data.row_choice import label_is_visible
+from everfit.tasks.data.split import Sample, TrainingData
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.evaluation.leakage import filled_with_the_label, parts_of_the_target, suspected_leaks
 from everfit.tasks.evaluation.measurement import Incumbent, Measurement

@@ -5,7 +5,8 @@ import numpy as np
 from everfit.blocks.errors import DataError, MetricError, NotEnoughError
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.core.records import Window
-from everfit.tasks.data.split import Sample, kept_rows
+from everfit.tasks.data.row_choice import kept_rows
+from everfit.tasks.data.split import Sample
 from everfit.tasks.evaluation.measurement import Measurement
 from everfit.tasks.evaluation.model_comparison import compare_models
 from everfit.tasks.evaluation.scored_rows import ScoredRows, score_rows

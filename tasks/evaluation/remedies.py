@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from everfit.tasks.core.records import Window
-from everfit.tasks.data.split import Sample, TrainingData, kept_rows
+from everfit.tasks.data.row_choice import kept_rows
+from everfit.tasks.data.split import Sample, TrainingData
 from everfit.tasks.evaluation.acting_threshold import new_threshold
 from everfit.tasks.evaluation.remedy_ladder import (
     REFIT,

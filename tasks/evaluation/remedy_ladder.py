@@ -12,7 +12,8 @@ import pandas as pd
 
 from everfit.blocks.errors import DataError, EverfitError
 from everfit.tasks.core.records import Window
-from everfit.tasks.data.split import TrainingData, kept_rows
+from everfit.tasks.data.row_choice import kept_rows
+from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation.acting_threshold import ActedPart, acts_by_value, new_threshold, value_lead
 from everfit.tasks.evaluation.model_comparison import compare_models
 from everfit.tasks.evaluation.scored_rows import score_rows

@@ -11,7 +11,8 @@ import pandas as pd
 from everfit.blocks.errors import DataError, MetricError, NotEnoughError
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.core.records import Window
-from everfit.tasks.data.split import TrainingData, label_is_visible
+from everfit.tasks.data.row_choice import label_is_visible
+from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation.answer_divergence import MOST_COLUMNS, divergence_by_slice, divergence_texts
 from everfit.tasks.evaluation.measurement import Measurement
 from everfit.tasks.evaluation.model_comparison import compare_models

@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-from everfit.blocks.errors import EverfitError, WorkersError
+from everfit.tasks.core.cluster import ADDRESS, chosen_runner, dask_client, dask_is_missing
 from everfit.tasks.core.cores import usable_cores
 from everfit.tasks.core.spread import Item, Result, Shared, Spread, in_turn
 
 if TYPE_CHECKING:
     from distributed import Client
-
-RUNNER, ADDRESS = "EVERFIT_TASK_RUNNER", "EVERFIT_DASK_ADDRESS"
-"""The variables that choose: `threads` (the default) or `dask`, and the scheduler's address."""
 
 
 def task_runner() -> TaskRunner[Any]:
@@ -30,12 +27,12 @@ def task_runner() -> TaskRunner[Any]:
     Raises:
         EverfitError: there is no such runner, or it isn't installed.
     """
-    if _chosen() == "threads":
+    if chosen_runner() == "threads":
         return ThreadPoolTaskRunner(max_workers=1)
     try:
         from prefect_dask.task_runners import DaskTaskRunner
     except ImportError as error:
-        raise _missing() from error
+        raise dask_is_missing() from error
     runner: TaskRunner[Any] = DaskTaskRunner(address=os.environ.get(ADDRESS))
     return runner
 
@@ -54,7 +51,7 @@ def executor(jobs: int, folders: Sequence[str] = (), files: Sequence[str] = ()) 
         EverfitError: there is no such runner, or it isn't installed.
         WorkersError: Its scheduler doesn't answer, or its workers can't do the work.
     """
-    if _chosen() == "threads":
+    if chosen_runner() == "threads":
         with ThreadPoolExecutor(jobs) as threads:
             yield threads
         return
@@ -75,7 +72,7 @@ def workers(*folders: str) -> Iterator[Spread]:
         EverfitError: there is no such runner, or it isn't installed.
         WorkersError: Its scheduler doesn't answer, or its workers can't do the work.
     """
-    if _chosen() == "threads":
+    if chosen_runner() == "threads":
         yield in_turn
         return
     with ExitStack() as opened:
@@ -107,7 +104,7 @@ def check_reach(*folders: str) -> None:
     Raises:
         WorkersError: The scheduler doesn't answer, or its workers can't do the work.
     """
-    if _chosen() != "threads" and os.environ.get(ADDRESS):
+    if chosen_runner() != "threads" and os.environ.get(ADDRESS):
         with _client(1, folders):
             pass
 
@@ -115,37 +112,13 @@ def check_reach(*folders: str) -> None:
 @contextmanager
 def _client(jobs: int, folders: Sequence[str] = (), files: Sequence[str] = ()) -> "Iterator[Client]":
     """Yield a client of the scheduler that the environment names, or of one of its own with so many workers."""
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise _missing() from error
-    address = os.environ.get(ADDRESS)
-    own = {} if address else {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None}
-    try:
-        client = Client(address, **own)  # type: ignore[no-untyped-call]
-    except (OSError, TimeoutError) as error:
-        raise WorkersError(
-            f"the Dask scheduler {address or 'of this run'} does not answer: {error}; start it, correct {ADDRESS}, or "
-            f"unset {RUNNER}, and run the same command again"
-        ) from error
     from everfit.tasks.steps.dask_workers import check_workers
 
-    with client:
+    with dask_client(jobs) as client:
         check_workers(client, folders, files)
         yield client
 
 
-def _chosen() -> str:
-    chosen = os.environ.get(RUNNER, "threads")
-    if chosen not in {"threads", "dask"}:
-        raise EverfitError(f"{RUNNER} is {chosen!r}; allowed: threads, dask")
-    return chosen
-
-
-def _missing() -> EverfitError:
-    return EverfitError(f"{RUNNER} is 'dask', and prefect-dask is missing: pip install 'everfit[dask]'")
-
-
 def side_by_side() -> bool:
     """Whether tasks that are submitted at once run at once, as they do on the workers of a scheduler."""
-    return _chosen() != "threads"
+    return chosen_runner() != "threads"

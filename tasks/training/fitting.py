@@ -1,7 +1,7 @@
 """Fit one candidate with one setting; the same rows in the same order give the same model."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,11 @@ from everfit.tasks.training.results import Choice
 from everfit.tasks.training.search import Setting
 
 if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
     from sklearn.pipeline import Pipeline
+
+Elsewhere = Callable[["BaseEstimator", "Pipeline", datetime | None], "BaseEstimator"]
+"""Function that fits an estimator by its fitted steps before it, on rows before a time; None for all rows."""
 
 
 def fit(
@@ -33,6 +37,7 @@ def fit(
     rows: pd.DataFrame,
     *,
     members: Mapping[str, "Pipeline"] | None = None,
+    elsewhere: Elsewhere | None = None,
 ) -> "Pipeline":
     """Fit a candidate on rows in time order.
 
@@ -44,6 +49,8 @@ def fit(
         rows: Training rows with features, target and time; shape (rows, columns).
         members: Pipelines that were fitted on these rows before, by the JSON of their choice: an ensemble fits only
             the others.
+        elsewhere: Function that fits the estimator, the last step, on rows that it reads itself; the rows here fit the
+            steps before it, and a calibration.
 
     Returns:
         The fitted pipeline.
@@ -66,8 +73,13 @@ def fit(
     kept = len(rows) if policy.calibration == "none" else round(len(rows) * (1 - VALIDATION_SHARE))
     weights = training_weights(rows, spec.columns.time, policy.half_life)
     last = model.steps[-1][0]
-    given = {} if weights is None else {f"{last}__sample_weight": weights[:kept]}
-    model.fit(rows[features].iloc[:kept], target.iloc[:kept], **given)
+    if elsewhere is not None:
+        columns = model[:-1].fit(rows[features].iloc[:kept], target.iloc[:kept])
+        until = rows[spec.columns.time].iloc[kept].to_pydatetime() if kept < len(rows) else None
+        model.steps[-1] = (last, elsewhere(model.steps[-1][1], columns, until))
+    else:
+        given = {} if weights is None else {f"{last}__sample_weight": weights[:kept]}
+        model.fit(rows[features].iloc[:kept], target.iloc[:kept], **given)
     if kept < len(rows):
         fresh = rows[WEIGHT].to_numpy(dtype=np.float64)[kept:] if WEIGHT in rows else None
         model = _calibrated(model, policy.calibration, rows[features].iloc[kept:], target.iloc[kept:], fresh)

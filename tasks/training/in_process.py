@@ -17,6 +17,7 @@ from everfit.tasks.training.folds import folds_of
 from everfit.tasks.training.results import Choice, Fitted
 from everfit.tasks.training.sample import sample_rows
 from everfit.tasks.training.search import Evaluate, Setting, TimeLimitReached, TuningRequest, TuningTrial, score_setting
+from everfit.tasks.training.worker_fit import WorkerFit, needs_workers
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -29,12 +30,14 @@ class FittedModel(NamedTuple):
         pipeline: The pipeline.
         window: The window that it was fitted on.
         rows: Number of its rows.
+        workers: Number of Dask workers that fitted it; 0 if it was fitted in one process.
         written: Its record and its file, if another process has fitted it.
     """
 
     pipeline: "Pipeline"
     window: Window
     rows: int
+    workers: int = 0
     written: tuple[Fitted, bytes] | None = None
 
 
@@ -87,7 +90,11 @@ def fit_in_memory(data: TrainingData, candidate: str, window: Window, setting: S
     if since is not None and (window.since is None or window.since < since):
         window = window.model_copy(update={"since": since})
     rows = data.training_rows(window)
-    return FittedModel(fit(data.spec, data.features, candidate, setting, rows), window, len(rows))
+    if not needs_workers(candidate):
+        return FittedModel(fit(data.spec, data.features, candidate, setting, rows), window, len(rows))
+    by_workers = WorkerFit(data, candidate, window)
+    model = fit(data.spec, data.features, candidate, setting, rows, elsewhere=by_workers)
+    return FittedModel(model, window, by_workers.rows, workers=by_workers.workers)
 
 
 def write_fitted(data: TrainingData, candidate: str, setting: Setting, model: FittedModel, path: str) -> Fitted:
@@ -106,6 +113,7 @@ def write_fitted(data: TrainingData, candidate: str, setting: Setting, model: Fi
         trained_on=model.window,
         features=tuple(data.features),
         setting=setting,
+        workers=model.workers,
         threshold=_threshold(data, candidate, setting, model.window),
     )
 

@@ -9,6 +9,7 @@ from everfit.blocks.errors import DataError, ExtensionError, TrainingError
 from everfit.blocks.extensions import is_reference
 from everfit.blocks.metrics import TaskKind
 from everfit.blocks.search import Space
+from everfit.blocks.training import DASK_TRAINERS
 from everfit.tasks.core.extensions import load_extension
 from everfit.tasks.training.text_step import with_texts
 
@@ -111,7 +112,7 @@ def build_pipeline(
 
 def _call(candidate: str, parameters: Mapping[str, Any]) -> "BaseEstimator":
     try:
-        factory = load_extension(candidate)
+        factory = load_extension(DASK_TRAINERS.get(candidate, (candidate,))[0])
     except ExtensionError as error:
         raise TrainingError(f"{candidate}: {error}") from error
     estimator: BaseEstimator = factory(**parameters)

@@ -84,6 +84,9 @@ class Fitted(Record):
     trained_on: Sample | Window
     features: tuple[str, ...]
     setting: Setting = Field(default_factory=Setting)
+    workers: int = Field(
+        default=0, exclude_if=_is_empty, description="The number of Dask workers that fitted it; 0 for one process."
+    )
     threshold: float | None = Field(default=None, description="Most valuable threshold; None without business_value.")
     remedied: Remedied | None = Field(
         default=None, exclude_if=_is_empty, description="If it is a remedy of the champion, and was not searched."

@@ -20,6 +20,7 @@ from everfit.tasks.training.in_process import FittedModel, fit_in_memory, fit_in
 from everfit.tasks.training.pipelines import IF_FEW_ROWS, SPACES
 from everfit.tasks.training.results import CandidateResult, Choice, Fitted
 from everfit.tasks.training.search import Attempt, Search, Setting, TuningRequest, TuningTrial, best_of
+from everfit.tasks.training.worker_fit import check_workers
 
 OnTrial = Callable[[int, TuningTrial], None]
 
@@ -127,6 +128,7 @@ def try_setting(data: TrainingData, request: TuningRequest, seconds: float) -> T
         return try_in_process(data, request, seconds)
     started = time.perf_counter()
     try:
+        check_workers(request.candidate)
         return isolated.try_isolated(data, request, seconds)
     except EverfitError as error:
         spent = round(time.perf_counter() - started, 3)
@@ -193,7 +195,7 @@ def fit_model(data: TrainingData, choice: Choice, window: Window, scratch: str) 
     try:
         fitted = isolated.fit_isolated(data, choice.candidate, window, scratch, choice.setting)
         content = data.workspace.read(scratch)
-        return FittedModel(load_model(content), fitted.trained_on, fitted.rows, (fitted, content))
+        return FittedModel(load_model(content), fitted.trained_on, fitted.rows, fitted.workers, (fitted, content))
     finally:
         data.workspace.delete(scratch)
 

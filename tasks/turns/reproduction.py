@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from pydantic import Field
 
 from everfit.blocks.errors import DataError, EverfitError, WorkspaceError
@@ -26,6 +25,7 @@ from everfit.tasks.storage.table_files import is_whole
 from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.training.fitting import fit
 from everfit.tasks.training.results import Fitted
+from everfit.tasks.training.worker_fit import WorkerFit, needs_workers
 from everfit.tasks.turns.package import Package, read_package
 from everfit.tasks.turns.turn_record import TurnRecord
 
@@ -92,10 +92,12 @@ def reproduce(workspace: Workspace, model: str, turn_id: str) -> Reproduction:
     try:
         models = []
         for one in fitted.chain:
-            rows = data.training_rows(one.trained_on)
-            if len(rows) != one.rows:
-                parameters.append(f"parameters: fitted on {len(rows):,} rows, then on {one.rows:,}")
-            models.append(_made_again(data, one, rows))
+            made, rows, workers = _made_again(data, one)
+            if rows != one.rows:
+                parameters.append(f"parameters: fitted on {rows:,} rows, then on {one.rows:,}")
+            if workers != one.workers:
+                parameters.append(f"parameters: fitted by {workers} Dask workers, then by {one.workers}")
+            models.append(made)
         held_out = data.rows(split.holdout.model_copy(update={"since": evidence.holdout.since}), "judge on")
         earlier = [
             EarlierModel(model, judged)
@@ -118,12 +120,19 @@ def reproduce(workspace: Workspace, model: str, turn_id: str) -> Reproduction:
     )
 
 
-def _made_again(data: TrainingData, one: Fitted, rows: pd.DataFrame) -> "Pipeline":
-    """Fit a model again; a remedy that fits nothing but a correction is made again of the version it was made of."""
+def _made_again(data: TrainingData, one: Fitted) -> tuple["Pipeline", int, int]:
+    """Fit a model again; a remedy that fits nothing but a correction is made again of the version it was made of.
+
+    Returns:
+        The model, the number of its rows, and that of the Dask workers that fitted it.
+    """
+    rows = data.training_rows(one.trained_on)
     if one.remedied is None or one.remedied.remedy == REFIT:
-        return fit(data.spec, list(one.features), one.candidate, one.setting, rows)
+        by_workers = WorkerFit(data, one.candidate, one.trained_on) if needs_workers(one.candidate) else None
+        made = fit(data.spec, list(one.features), one.candidate, one.setting, rows, elsewhere=by_workers)
+        return (made, len(rows), 0) if by_workers is None else (made, by_workers.rows, by_workers.workers)
     base = load_model(data.workspace.read(one.remedied.base))
-    return remade(data, one.remedied, base, one.trained_on.until)[0]
+    return remade(data, one.remedied, base, one.trained_on.until)[0], len(rows), 0
 
 
 def _parameter_differences(data: TrainingData, record: TurnRecord) -> list[str]:

@@ -19,9 +19,10 @@ from support.stack import wait_for
 
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
+from everfit.tasks.core.cluster import ADDRESS, RUNNER
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.data.split import TrainingData
-from everfit.tasks.steps.task_runners import ADDRESS, RUNNER, task_runner
+from everfit.tasks.steps.task_runners import task_runner
 from everfit.tasks.training import train
 from everfit.tasks.training.results import CandidateResult
 from everfit.tasks.turns.context import Context

@@ -10,6 +10,7 @@ from support.killing_spread import Killing
 from support.logs import EVENT_TIME, FEATURES, answered, log_answers, log_labels
 
 from everfit.blocks.errors import WorkersError
+from everfit.tasks.core.cluster import ADDRESS, RUNNER
 from everfit.tasks.core.records import Window
 from everfit.tasks.core.spread import current_spread, in_turn, spread_by
 from everfit.tasks.monitoring.evidence import attempt
@@ -20,7 +21,7 @@ from everfit.tasks.predictions.labelled_predictions import read_labelled_predict
 from everfit.tasks.statistics.profile import profile_frame
 from everfit.tasks.steps import dask_workers
 from everfit.tasks.steps.dask_workers import what_is_missing
-from everfit.tasks.steps.task_runners import ADDRESS, RUNNER, check_reach, executor, workers
+from everfit.tasks.steps.task_runners import check_reach, executor, workers
 from everfit.tasks.storage.tables import Table
 from everfit.tasks.triage.signals import DataSignal
 

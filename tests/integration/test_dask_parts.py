@@ -11,12 +11,13 @@ from support.turns import Loop, sales, small_tables
 from support.ways_in import LATER, table_of
 
 from everfit.blocks.errors import EverfitError
+from everfit.tasks.core.cluster import ADDRESS, RUNNER
 from everfit.tasks.core.records import Window
 from everfit.tasks.core.spread import in_turn
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.scoring.batch_scoring import ScoringBatch, score_window
 from everfit.tasks.scoring.scorer import Scorer
-from everfit.tasks.steps.task_runners import ADDRESS, RUNNER, workers
+from everfit.tasks.steps.task_runners import workers
 from everfit.tasks.storage.workspace import Workspace
 
 dask = pytest.importorskip("dask")

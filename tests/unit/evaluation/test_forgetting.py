@@ -11,7 +11,8 @@ from support.training import data_of
 
 from everfit.tasks.core.records import ModelVersion, Window
 from everfit.tasks.data.cut import cut
-from everfit.tasks.data.split import TrainingData, kept_rows
+from everfit.tasks.data.row_choice import kept_rows
+from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation.evaluate import evaluate
 from everfit.tasks.evaluation.measurement import Incumbent
 from everfit.tasks.gate import Check, decide

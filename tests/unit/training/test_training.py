@@ -12,7 +12,7 @@ from everfit.blocks.errors import DataError, ModelError, TrainingError
 from everfit.blocks.training import CANDIDATES
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.cut import split_window
-from everfit.tasks.data.split import label_is_visible
+from everfit.tasks.data.row_choice import label_is_visible
 from everfit.tasks.models.skops_format import dump_model, load_model
 from everfit.tasks.statistics.scores import class_indices, class_list, model_scores, prior_scores
 from everfit.tasks.training.fitting import fit, recency_weights

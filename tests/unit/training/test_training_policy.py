@@ -6,7 +6,10 @@ import pytest
 from pydantic import ValidationError
 from support.training import a_spec
 
+from everfit.blocks.errors import TrainingError
 from everfit.blocks.value import ValuePolicy
+from everfit.tasks.core.cluster import RUNNER
+from everfit.tasks.training.worker_fit import check_workers
 
 
 @pytest.mark.parametrize(
@@ -52,3 +55,23 @@ def test_the_widest_window_holds_the_others() -> None:
     assert best.widest.days == 60
     assert a_spec(training={"window": "best", "windows": ["30d", "all"]}).training.widest is None
     assert type(best).model_validate_json(best.model_dump_json()) == best
+
+
+def test_a_dask_trainer_suits_its_task_and_rows_with_times() -> None:
+    trainer = "xgboost.dask:DaskXGBClassifier"
+    assert a_spec(training={"candidates": [trainer]}).training.candidates == (trainer,)
+    with pytest.raises(
+        ValueError, match=r"training.candidates.0: .* can't be used for a regression model; use .*DaskXGBRegressor"
+    ):
+        a_spec("regression", training={"candidates": [trainer]})
+    with pytest.raises(ValueError, match=r"columns.event_time is not set; set it, or use 'xgboost:XGBClassifier'"):
+        a_spec(columns={"event_time": None, "label_time": None}, training={"candidates": [trainer]})
+    with pytest.raises(ValueError, match=r"training.fresh_labels: .* see mature labels alone"):
+        a_spec(maturity="2d", training={"candidates": [trainer], "fresh_labels": "weighted"})
+
+
+def test_a_dask_trainer_without_dask_is_told_when_it_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(RUNNER, raising=False)
+    with pytest.raises(TrainingError, match="set EVERFIT_TASK_RUNNER=dask, or use lightgbm:LGBMClassifier"):
+        check_workers("lightgbm:DaskLGBMClassifier")
+    check_workers("lightgbm:LGBMClassifier")
