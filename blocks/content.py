@@ -128,12 +128,17 @@ class SpecContent(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _workers_fit(self) -> Self:
+    def _many_rows_fit(self) -> Self:
         distant = next((name for name in self.training.candidates if name in DASK_TRAINERS), None)
         if distant is not None and self.columns.event_time is None:
             raise ValueError(
                 f"training.candidates: {distant!r} is fitted by workers that read the rows by their event time, but "
                 f"columns.event_time is not set; set it, or use {DASK_TRAINERS[distant][0]!r}"
+            )
+        if self.training.sample is not None and self.columns.event_time is None:
+            raise ValueError(
+                "training.sample: the sample is taken by event time, but columns.event_time is not set; set it, or "
+                "remove the sample"
             )
         if distant is not None and self.training.fresh_labels == "weighted":
             raise ValueError(

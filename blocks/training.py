@@ -65,6 +65,15 @@ class TrainingPolicy(Policy):
         description="The share of rows in the hold-out when rows have no event time. It is a seeded random "
         "sample, stratified by class.",
     )
+    sample: int | None = Field(
+        default=None,
+        ge=100,
+        exclude_if=lambda rows: rows is None,
+        description="The most rows before the hold-out that one process holds to train on; by default all. Where there "
+        "are more, it takes a sample in which each month and each class keeps its share, the same for the same rows, "
+        "and measures what half of the sample would cost in quality. The hold-out is read whole. Candidates that Dask "
+        "workers fit learn from all rows. It needs `columns.event_time`.",
+    )
     candidates: tuple[str, ...] = Field(
         default=(),
         description="The models that compete. By default they are gradient boosting, a linear model, and `ensemble`: "

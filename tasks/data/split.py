@@ -17,6 +17,7 @@ from everfit.blocks.policy import format_duration
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record, Snapshot, Window
 from everfit.tasks.data.row_choice import kept_rows, label_is_visible, refuse_infinite
+from everfit.tasks.data.thinning import Thinning, thinning_of
 from everfit.tasks.statistics.early_labels import label_arrival
 from everfit.tasks.statistics.scores import class_list
 from everfit.tasks.storage.tables import KEY, Table
@@ -136,7 +137,7 @@ class TrainingData:
         kept = window.until <= self.until and (since is None or (window.since is not None and window.since >= since))
         wanted = [*self.columns, *(name for name in also if name in self._there and name not in self.columns)]
         if not kept or len(wanted) > len(self.columns):
-            return self.dataset.read(window, time, wanted, self.snapshot.version)
+            return self._read(window, wanted)
         start = 0 if window.since is None else self._rows[time].searchsorted(pd.Timestamp(window.since))
         stop = self._rows[time].searchsorted(pd.Timestamp(window.until))
         return self._rows.iloc[start:stop].reset_index(drop=True)
@@ -158,8 +159,28 @@ class TrainingData:
     @cached_property
     def _rows(self) -> pd.DataFrame:
         """The turn's rows, read once for all of its steps."""
-        window = Window(since=self.split.whole.since, until=self.until)
-        return self.dataset.read(window, self.spec.columns.time, self.columns, self.snapshot.version)
+        return self._read(Window(since=self.split.whole.since, until=self.until), self.columns)
+
+    @cached_property
+    def thinning(self) -> Thinning | None:
+        """The sample of the rows before the hold-out, if the spec limits them and there are more."""
+        most = self.spec.training.sample
+        if most is None:
+            return None
+        return thinning_of(self.dataset, self.spec, self.split.training, self.until, self.snapshot.version, most)
+
+    def _read(self, window: Window, columns: list[str]) -> pd.DataFrame:
+        """Read a window in time order: of the rows before the hold-out, those of the sample."""
+        time, version, start = self.spec.columns.time, self.snapshot.version, self.split.holdout.since
+        if self.thinning is None or start is None:
+            return self.dataset.read(window, time, columns, version)
+        read = [
+            chunk[(chunk[time] >= start) | self.thinning.takes(chunk, self.spec)]
+            for chunk in self.dataset.batches(window, time, columns, version)
+        ]
+        if not read:
+            return self.dataset.read(window, time, columns, version)
+        return pd.concat(read, ignore_index=True).sort_values([time, KEY], ignore_index=True)
 
     def to_json(self) -> str:
         """Return as JSON what another process needs to read the same rows."""
@@ -252,6 +273,8 @@ class TrainingData:
         if window.until > self.split.whole.until:
             rows = self._with_fresh(rows)
         rows = rows[~kept_rows(rows, self.spec)].reset_index(drop=True)
+        if self.thinning is not None:  # of the hold-out, all rows are read
+            rows = rows[self.thinning.takes(rows, self.spec)].reset_index(drop=True)
         spec, classes = self.spec, class_list(rows[self.spec.columns.target], self.spec.task)
         if spec.task != "regression" and len(classes) < 2:
             raise DataError(

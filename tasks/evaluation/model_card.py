@@ -25,6 +25,7 @@ def model_card(report: Report, decision: GateDecision, turn_id: str) -> str:
     lines = [f"# {report.model}", "", markdown_text(decision.reasons[0]), ""]
     lines += ["## What it is", "", f"- task: {report.task}", f"- candidate: {report.candidate}", f"- turn: `{turn_id}`"]
     lines += [f"- trained on: {report.training} ({report.training_rows:,} rows); judged on: {report.holdout}"]
+    lines += [f"- fitted {markdown_text(report.fitted)}"] if report.fitted else []
     lines += ["", f"## How good, on {report.rows:,} hold-out rows", "", "| metric | value | 95 % interval |"]
     lines += ["| --- | --- | --- |"]
     lines += [

@@ -25,7 +25,7 @@ from everfit.tasks.evaluation.word_effects import word_effects
 from everfit.tasks.gate.evidence import CalibrationEvidence, FairnessEvidence, Measured
 from everfit.tasks.statistics.comparison import Interval, interval
 from everfit.tasks.statistics.metrics import metric
-from everfit.tasks.training.results import Fitted, read_model
+from everfit.tasks.training.results import Fitted, how_fitted, read_model
 
 _DRAWS = 500
 _INTERVAL_ROWS = 20_000
@@ -54,6 +54,9 @@ class Report(Record):
     metric: str
     training: Sample | Window
     training_rows: int
+    fitted: str = Field(
+        default="", exclude_if=lambda how: not how, description="How, if not on all rows by one process, in words."
+    )
     holdout: Sample | Window
     rows: int
     predictions_digest: str = Field(description="SHA-256 of the hold-out's predictions, as float64 in time order.")
@@ -133,6 +136,7 @@ def make_report(
         metric=spec.metric,
         training=challenger.trained_on,
         training_rows=challenger.rows,
+        fitted=how_fitted(challenger),
         holdout=judged_on,
         rows=len(scored.truth),
         predictions_digest=predictions_digest(scored),

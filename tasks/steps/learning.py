@@ -13,6 +13,7 @@ from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation import conversion as conversion_room
 from everfit.tasks.evaluation.conversion import Conversion
+from everfit.tasks.evaluation.sample_effect import sample_effect
 from everfit.tasks.gate import GateDecision
 from everfit.tasks.models.signatures import check_can_sign
 from everfit.tasks.monitoring import reference
@@ -27,6 +28,7 @@ from everfit.tasks.training.prequential import fit_prequentially
 from everfit.tasks.training.progress import Progress
 from everfit.tasks.training.results import CandidateResult, Choice, Fitted
 from everfit.tasks.training.search import Setting, TuningRequest, TuningTrial
+from everfit.tasks.training.worker_fit import needs_workers
 from everfit.tasks.turns import turn_record
 from everfit.tasks.turns.turn_record import TurnRecord
 
@@ -157,6 +159,9 @@ def fit(turn: OpenTurn, data: TrainingData, results: tuple[CandidateResult, ...]
     """
     path = data.workspace.turn_file(turn.model, turn.id, "challenger.skops")
     challenger = fit_prequentially(data, results, path, _former(turn))
+    if effect := sample_effect(data, challenger, f"{path}.half"):
+        logger.info("fitted on %s", effect)
+        challenger = challenger.model_copy(update={"sampled": effect})
     turn.keep(fitted=challenger)
     return challenger
 
@@ -198,7 +203,8 @@ def refit(turn: OpenTurn, data: TrainingData, challenger: Fitted, preview: GateD
         path = data.workspace.turn_file(turn.model, turn.id, "refitted.skops")
         choice = challenger.choice
         window = data.final_window
-        logger.info("%s, with all rows to %s", choice, f"{window.until:%Y-%m-%d %H:%M}")
+        which = "all rows" if data.thinning is None or needs_workers(choice.candidate) else "the sample of the rows"
+        logger.info("%s, with %s to %s", choice, which, f"{window.until:%Y-%m-%d %H:%M}")
         fitted = train.fit_on(data, choice.candidate, window, path, choice.setting)
     turn.keep(refitted=fitted)
     return fitted

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 16 * 2**20
 """Models that were read lately stay in memory as long as their files are together at most as large."""
+_SURELY = 2.0
+"""Standard errors that a gain must exceed to count."""
 _lately: "OrderedDict[tuple[bytes, str], tuple[Pipeline, int]]" = OrderedDict()
 _lock = threading.Lock()
 
@@ -75,6 +77,30 @@ class Remedied(Record):
     searched_rows: int = Field(default=0, description="Rows that the settings were last searched on.")
 
 
+class SampleEffect(Record):
+    """The loss of quality by half of the sample, where a model has learned from a sample (`training.sample`)."""
+
+    rows: int = Field(description="Number of rows of the sample before the hold-out.")
+    of: int = Field(description="Number of rows that it was taken from.")
+    metric: str
+    whole: float | None = Field(default=None, description="The metric on the hold-out, fitted on the sample.")
+    half: float | None = Field(default=None, description="The same, fitted on half of the sample.")
+    gain: float | None = Field(default=None, description="Positive when the whole sample is better than its half.")
+    standard_error: float | None = None
+    problem: str = Field(default="", description="Why it could not be measured.")
+
+    def __str__(self) -> str:
+        sample = f"a sample of {self.rows:,} of {self.of:,} rows, in which each month and class keeps its share"
+        if self.gain is None or self.standard_error is None:
+            return f"{sample}; what half of it would cost could not be measured: {self.problem}"
+        surely = self.gain > _SURELY * self.standard_error
+        return (
+            f"{sample}; on the hold-out {self.metric} is {self.whole:.4f}, and {self.half:.4f} with half of the sample "
+            f"(a gain of {self.gain:.4f}, standard error {self.standard_error:.4f}): "
+            f"{'a larger sample may be better' if surely else 'a larger sample would hardly be better'}"
+        )
+
+
 class Fitted(Record):
     """A fitted pipeline, kept in the workspace until it is registered."""
 
@@ -86,6 +112,11 @@ class Fitted(Record):
     setting: Setting = Field(default_factory=Setting)
     workers: int = Field(
         default=0, exclude_if=_is_empty, description="The number of Dask workers that fitted it; 0 for one process."
+    )
+    sampled: SampleEffect | None = Field(
+        default=None,
+        exclude_if=_is_empty,
+        description="The sample that it was fitted on, if any, and its effect on quality.",
     )
     threshold: float | None = Field(default=None, description="Most valuable threshold; None without business_value.")
     remedied: Remedied | None = Field(
@@ -126,6 +157,13 @@ class Fitted(Record):
     def choice(self) -> Choice:
         """The candidate and setting that a refit fits."""
         return self.best or Choice(candidate=self.candidate, setting=self.setting)
+
+
+def how_fitted(fitted: Fitted) -> str:
+    """Return in words how a model was fitted, if not on all rows by one process; else an empty text."""
+    if fitted.workers:
+        return f"on all {fitted.rows:,} rows by {fitted.workers} Dask workers"
+    return "" if fitted.sampled is None else f"on {fitted.sampled}"
 
 
 def read_model(fitted: Fitted, workspace: Workspace) -> "Pipeline":

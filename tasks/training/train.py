@@ -20,7 +20,7 @@ from everfit.tasks.training.in_process import FittedModel, fit_in_memory, fit_in
 from everfit.tasks.training.pipelines import IF_FEW_ROWS, SPACES
 from everfit.tasks.training.results import CandidateResult, Choice, Fitted
 from everfit.tasks.training.search import Attempt, Search, Setting, TuningRequest, TuningTrial, best_of
-from everfit.tasks.training.worker_fit import check_workers
+from everfit.tasks.training.worker_fit import no_workers
 
 OnTrial = Callable[[int, TuningTrial], None]
 
@@ -51,6 +51,8 @@ def try_candidate(
         DataError: If there are no training rows, or fewer than two classes among them.
     """
     spec, policy = data.spec, data.spec.training
+    if problem := no_workers(candidate):  # the workers themselves, where settings are tried, need not know
+        return CandidateResult(candidate=candidate, metric=spec.metric, score=None, rows=0, seconds=0, error=problem)
     rows = data.training_rows(data.split.training)
     started = time.perf_counter()
     better = metric(spec.metric, spec.task).greater_is_better
@@ -128,7 +130,6 @@ def try_setting(data: TrainingData, request: TuningRequest, seconds: float) -> T
         return try_in_process(data, request, seconds)
     started = time.perf_counter()
     try:
-        check_workers(request.candidate)
         return isolated.try_isolated(data, request, seconds)
     except EverfitError as error:
         spent = round(time.perf_counter() - started, 3)

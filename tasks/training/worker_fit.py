@@ -59,7 +59,7 @@ class _WorkerLostError(Exception):
     """A worker was gone before the model was fitted.
 
     Args:
-        message: What happened.
+        message: Words for the log.
         others: Addresses of the workers that took part beside it.
     """
 
@@ -73,17 +73,11 @@ def needs_workers(candidate: str) -> bool:
     return candidate in DASK_TRAINERS
 
 
-def check_workers(candidate: str) -> None:
-    """Refuse a candidate that needs workers where the environment names none.
-
-    Raises:
-        TrainingError: The environment does not choose Dask.
-    """
-    if needs_workers(candidate) and chosen_runner() == "threads":
-        raise TrainingError(
-            f"{candidate} is fitted by the workers of a Dask scheduler: set {RUNNER}=dask, or use "
-            f"{DASK_TRAINERS[candidate][0]}"
-        )
+def no_workers(candidate: str) -> str:
+    """Return why a candidate that needs workers can't be fitted here, if the environment names none; else ""."""
+    if not needs_workers(candidate) or chosen_runner() != "threads":
+        return ""
+    return f"it is fitted by the workers of a Dask scheduler: set {RUNNER}=dask, or use {DASK_TRAINERS[candidate][0]}"
 
 
 class WorkerFit:

@@ -18,7 +18,7 @@ from everfit.tasks.gate import Check, Evidence, GateDecision
 from everfit.tasks.gate.remedies import RemediesTried
 from everfit.tasks.gate.waiting import Waiting
 from everfit.tasks.ledger import Turn
-from everfit.tasks.training.results import CandidateResult, Fitted
+from everfit.tasks.training.results import CandidateResult, Fitted, how_fitted
 
 (
     PROMOTED,
@@ -261,6 +261,8 @@ def _facts(turn: Turn, record: TurnRecord, run: str) -> list[tuple[str, str]]:
         )
     if record.split is not None:
         facts += [("trained on", str(record.split.training)), ("hold-out", str(record.split.holdout))]
+    if record.fitted is not None and (how := how_fitted(record.fitted)):
+        facts.append(("fitted", markdown_text(how)))
     if record.version is not None:
         run = run or f"MLflow run `{record.version.run_id}`"
         facts.append(("challenger", f"version {record.version.version}, {run}"))

@@ -1,15 +1,16 @@
 """What a spec says of training is refused where it can't be done, with what is allowed."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from support.training import a_spec
+from support.training import a_spec, data_of, rows_of
 
-from everfit.blocks.errors import TrainingError
 from everfit.blocks.value import ValuePolicy
 from everfit.tasks.core.cluster import RUNNER
-from everfit.tasks.training.worker_fit import check_workers
+from everfit.tasks.training.train import try_candidate
+from everfit.tasks.training.worker_fit import no_workers
 
 
 @pytest.mark.parametrize(
@@ -70,8 +71,15 @@ def test_a_dask_trainer_suits_its_task_and_rows_with_times() -> None:
         a_spec(maturity="2d", training={"candidates": [trainer], "fresh_labels": "weighted"})
 
 
-def test_a_dask_trainer_without_dask_is_told_when_it_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dask_trainer_without_dask_is_told_before_anything_is_tried(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv(RUNNER, raising=False)
-    with pytest.raises(TrainingError, match="set EVERFIT_TASK_RUNNER=dask, or use lightgbm:LGBMClassifier"):
-        check_workers("lightgbm:DaskLGBMClassifier")
-    check_workers("lightgbm:LGBMClassifier")
+    trainer = "lightgbm:DaskLGBMClassifier"
+    data = data_of(a_spec(training={"candidates": [trainer]}), rows_of(rows=100), tmp_path)
+    told = try_candidate(data, trainer)
+    assert (told.score, told.error) == (
+        None,
+        "it is fitted by the workers of a Dask scheduler: set EVERFIT_TASK_RUNNER=dask, or use lightgbm:LGBMClassifier",
+    )
+    assert no_workers("lightgbm:LGBMClassifier") == ""
