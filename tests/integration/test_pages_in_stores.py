@@ -15,6 +15,7 @@ from support.chromium import needs_chromium
 from support.hostile_pages import keep_columns
 from support.pages import DAY, Life, measured
 from support.s3 import reach
+from support.warm_popen import WarmPopen
 
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.pages.writing import write_model, write_overview
@@ -72,14 +73,16 @@ def test_pages_are_served_by_one_who_may_only_read_them(store: str, monkeypatch:
     monkeypatch.setenv("EVERFIT_WORKSPACE", workspace.uri)
     monkeypatch.setenv("EVERFIT_PAGES_LOGIN", "everfit:secret")
 
-    command = [str(Path(sys.executable).with_name("everfit")), "pages", "--serve", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
+    command = [sys.executable, "-m", "everfit.deployments.cli.main", "pages", "--serve", "--port", "0"]
+    server = WarmPopen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        with server.stdout:
             address = server.stdout.readline().split()[-1]
-            found = httpx.get(address, auth=("everfit", "secret"), timeout=30)
-            assert (found.status_code, found.text) == (200, "<h1>all</h1>")
-            assert httpx.get(address).status_code == 401
-        finally:
-            server.terminate()
-    assert server.returncode == 0
+        found = httpx.get(address, auth=("everfit", "secret"), timeout=30)
+        assert (found.status_code, found.text) == (200, "<h1>all</h1>")
+        assert httpx.get(address).status_code == 401
+    finally:
+        server.terminate()
+        code = server.wait(60)
+    assert code == 0

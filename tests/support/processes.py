@@ -26,6 +26,9 @@ PRELOADED = (
     "deltalake",
     "optuna",
     "shap",
+    "everfit.infra.serving.app",
+    *("prefect.flow_engine", "prefect.task_engine", "anyio._backends._asyncio", "graphviz"),
+    *("mlflow.pyfunc", "git", "pyarrow.dataset"),  # a turn, a service or a command imports them when it comes to them
     "support.frozen",
 )
 _TESTS = str(Path(__file__).parents[1])
