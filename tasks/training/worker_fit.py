@@ -55,7 +55,7 @@ class WorkerRows(NamedTuple):
     weights: npt.NDArray[np.float64] | None
 
 
-class _WorkerLostError(Exception):
+class WorkerLostError(Exception):
     """A worker was gone before the model was fitted.
 
     Args:
@@ -112,7 +112,7 @@ class WorkerFit:
             try:
                 with dask_client(usable_cores()) as client:
                     return self._fit(client, estimator, columns, window)
-            except _WorkerLostError as lost:
+            except WorkerLostError as lost:
                 logger.warning("%s: %s (attempt %d of %d)", self._candidate, lost, attempt, _ATTEMPTS)
                 _restart(lost.others)
         raise TrainingError(
@@ -143,12 +143,12 @@ class WorkerFit:
         """Return the workers in the order in which XGBoost numbers them: sums of numbers depend on it.
 
         Raises:
-            _WorkerLostError: There are fewer than in the attempt before.
+            WorkerLostError: There are fewer than in the attempt before.
         """
         give_up = time.monotonic() + _RETURN_SECONDS
         while len(found := client.run_on_scheduler(_worker_names)) < max(1, self.workers):
             if time.monotonic() > give_up:
-                raise _WorkerLostError(f"of {max(1, self.workers)} workers {len(found)} are there")
+                raise WorkerLostError(f"of {max(1, self.workers)} workers {len(found)} are there")
             time.sleep(_LOOK_SECONDS)
         return [address for _, address in sorted((f"[xgboost.dask-{name}]:{at}", at) for at, name in found.items())]
 
@@ -272,7 +272,7 @@ def _watched(client: Any, addresses: Sequence[str], fit: Callable[[], "BaseEstim
     """Fit in a thread, and look meanwhile whether the workers are alive: those that wait for a lost one may not end.
 
     Raises:
-        _WorkerLostError: A worker is gone.
+        WorkerLostError: A worker is gone.
         EverfitError: The scheduler is gone.
     """
     from distributed.comm.core import CommClosedError
@@ -299,7 +299,7 @@ def _watched(client: Any, addresses: Sequence[str], fit: Callable[[], "BaseEstim
                 f"back"
             ) from error
         if gone:
-            raise _WorkerLostError(f"the worker {min(gone)} is gone", sorted(set(addresses) - gone))
+            raise WorkerLostError(f"the worker {min(gone)} is gone", sorted(set(addresses) - gone))
         if problems:
             noticed = min(noticed, time.monotonic() + _NOTICE_SECONDS)
             if time.monotonic() > noticed:
