@@ -1,7 +1,6 @@
 """Separate good rows from bad ones with Great Expectations, and keep the reasons of the bad ones."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -18,9 +17,10 @@ from everfit.tasks.data.applicable import applicable_expectations, refusing_expe
 from everfit.tasks.data.deduplication import CONFLICT
 from everfit.tasks.data.expectation_results import ExpectationResult, describe_expectation
 from everfit.tasks.data.expectation_runner import Checker, check_rows
+from everfit.tasks.data.part_checks import BadRows, blamed_rows, check_part, check_whole_columns, rows_of_part
 from everfit.tasks.data.rhythm import check_rhythm
 from everfit.tasks.data.staged_batch import Batch
-from everfit.tasks.data.staging import OWN, Staging, fresh, from_parquet, selected_rows, slices, to_parquet
+from everfit.tasks.data.staging import Staging, fresh, from_parquet, slices, to_parquet
 from everfit.tasks.data.suite import (
     SAMPLE_ROWS,
     infer_suite,
@@ -71,19 +71,6 @@ class Validation(Record):
     def quarantined(self) -> int:
         """Return the number of rows that go into quarantine."""
         return self.rows - self.accepted
-
-
-@dataclass
-class _Bad:
-    """Bad staged rows, and the expectations that they fail.
-
-    Attributes:
-        rows: Whether each row is bad; shape (rows,).
-        blamed: For each part, positions in the part with the number of the expectation.
-    """
-
-    rows: npt.NDArray[np.bool_]
-    blamed: dict[int, list[tuple[npt.NDArray[np.int64], int]]]
 
 
 def validate(
@@ -150,10 +137,10 @@ def _validated(
     matched = staging.read_matched()
     applicable, pieces = applicable_expectations(suite, spec, batch), len(batch.sizes)
     checker, candidates = Checker(applicable, pieces), fresh(matched)
-    bad, faulty = _Bad(matched.status == CONFLICT, {}), 0
+    bad, faulty = BadRows(matched.status == CONFLICT, {}), 0
     spans = list(slices(batch.sizes))
     parts = ((number, candidates[span]) for number, span in enumerate(spans) if candidates[span].any())
-    for part in spread(_check_part, (staging, applicable, pieces), parts):
+    for part in spread(check_part, (staging, applicable, pieces), parts):
         span = spans[part.number]
         faulty += len(part.with_faults)
         bad.rows[span][part.with_faults] = True
@@ -162,40 +149,11 @@ def _validated(
             bad.rows[span][rows] = True
             bad.blamed.setdefault(part.number, []).append((rows, position))
         checker.merge(part.checker)
-    _check_whole(checker, batch, staging, candidates, bad)
+    check_whole_columns(checker, batch, staging, candidates, bad)
     for number, span in enumerate(slices(batch.sizes)):
-        staging.workspace.write(staging.path(f"{number:05d}.bad.parquet"), to_parquet(_blamed(bad, number, span)))
+        staging.workspace.write(staging.path(f"{number:05d}.bad.parquet"), to_parquet(blamed_rows(bad, number, span)))
     own = (*_own_outcomes(batch, faulty, has_key=bool(spec.columns.key)), *rhythm)
     return _result_of(spec, batch, int(bad.rows.sum()), own, tuple(checker.outcomes()))
-
-
-@dataclass(frozen=True)
-class _CheckedPart:
-    """The findings of the checks of single rows in a part.
-
-    Attributes:
-        number: Its number.
-        with_faults: Positions of rows with a value that can't be read.
-        blamed: Positions of bad rows, with the number of the expectation that they fail.
-        checker: The counts.
-    """
-
-    number: int
-    with_faults: npt.NDArray[np.int64]
-    blamed: list[tuple[npt.NDArray[np.int64], int]]
-    checker: Checker
-
-
-def _check_part(
-    suite: tuple[Staging, Sequence[Expectation], int], part: tuple[int, npt.NDArray[np.bool_]]
-) -> _CheckedPart:
-    """Check the selected rows of a part, each by itself."""
-    (staging, expectations, pieces), (number, wanted) = suite, part
-    checker = Checker(expectations, pieces)
-    frame, positions = _rows(staging, number, wanted, _there(staging, number, checker.columns_by_row()))
-    frame, positions, with_faults = _without_faults(frame, positions)
-    blamed = [(positions[rows], position) for position, rows in checker.check(frame)]
-    return _CheckedPart(number, with_faults, blamed, checker)
 
 
 def _own_outcomes(batch: Batch, faulty: int, *, has_key: bool) -> Iterator[ExpectationResult]:
@@ -256,76 +214,6 @@ def _way_out(spec: ModelSpec, batch: Batch, of_suite: Sequence[ExpectationResult
         yield "if such rows are right, change expectations.suite in the spec, and train again"
 
 
-def _rows(
-    staging: Staging, number: int, wanted: npt.NDArray[np.bool_], columns: list[str] | None = None
-) -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
-    """Return the selected rows of a part, indexed from 0, and their positions in it."""
-    table = staging.read_part(number, columns)
-    own = [name for name in OWN if name in table.column_names and name != FAULTS]
-    table = selected_rows(table.drop_columns(own), wanted)
-    return table.to_pandas(split_blocks=True), np.flatnonzero(wanted)
-
-
-def _there(staging: Staging, number: int, columns: list[str] | None) -> list[str] | None:
-    """Return which of some columns a part has, with the column of faults; None for all."""
-    if columns is None:
-        return None
-    wanted = {*columns, FAULTS}
-    return [name for name in staging.columns_of(number) if name in wanted]
-
-
-def _without_faults(
-    frame: pd.DataFrame, positions: npt.NDArray[np.int64]
-) -> tuple[pd.DataFrame, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the rows without a fault, indexed from 0, their positions, and the positions of the others."""
-    faults, frame = frame[FAULTS], frame.drop(columns=FAULTS)
-    if faults.isna().all():
-        return frame, positions, positions[:0]
-    faulty = (faults.fillna("") != "").to_numpy()
-    return frame[~faulty].reset_index(drop=True), positions[~faulty], positions[faulty]
-
-
-def _check_whole(
-    checker: Checker, batch: Batch, staging: Staging, candidates: npt.NDArray[np.bool_], bad: _Bad
-) -> None:
-    """Check the expectations that need whole columns, a few columns at a time."""
-    for columns, expectations in checker.columns_of_whole():
-        frames, counts = [], []
-        for number, span in enumerate(slices(batch.sizes)):
-            if not candidates[span].any():
-                continue
-            frame, positions = _rows(staging, number, candidates[span], _there(staging, number, columns))
-            frames.append(frame.drop(columns=FAULTS, errors="ignore"))
-            counts.append((number, span, len(positions)))
-        if not frames:
-            continue
-        for position, rows in checker.check_whole(pd.concat(frames, ignore_index=True), expectations):
-            blamed, start = np.asarray(rows), 0
-            for number, span, count in counts:
-                mine = blamed[(blamed >= start) & (blamed < start + count)] - start
-                start += count
-                if len(mine):
-                    mine = np.flatnonzero(candidates[span])[mine]
-                    bad.rows[span][mine] = True
-                    bad.blamed.setdefault(number, []).append((mine, position))
-
-
-def _blamed(bad: _Bad, number: int, span: slice) -> "pa.Table":
-    """Return the bad rows of a part: position and number of the expectation, or -1 for everfit's own checks."""
-    import pyarrow as pa
-
-    named = bad.blamed.get(number, [])
-    rows = [positions for positions, _ in named]
-    numbers = [np.full(len(positions), position, dtype=np.int32) for positions, position in named]
-    by_itself = np.setdiff1d(np.flatnonzero(bad.rows[span]), np.concatenate(rows) if rows else [])
-    return pa.table(
-        {
-            "row": pa.array(np.concatenate([by_itself, *rows]).astype(np.int64)),
-            "expectation": pa.array(np.concatenate([np.full(len(by_itself), -1, dtype=np.int32), *numbers])),
-        }
-    )
-
-
 def row_reasons(
     spec: ModelSpec, batch: Batch, number: int, *, staging: Staging, faults: "pa.ChunkedArray", status: npt.ArrayLike
 ) -> dict[int, str]:
@@ -349,6 +237,6 @@ def _sample(staging: Staging, batch: Batch) -> pd.DataFrame:
     for number, span in enumerate(slices(batch.sizes)):
         chosen = np.zeros(span.stop - span.start, dtype=np.bool_)
         chosen[np.flatnonzero(wanted[span])[::step]] = True
-        frame, _ = _rows(staging, number, chosen)
+        frame, _ = rows_of_part(staging, number, chosen)
         frames.append(frame[frame[FAULTS].fillna("") == ""])
     return pd.concat(frames, ignore_index=True).drop(columns=FAULTS)
