@@ -13,17 +13,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from everfit.blocks.errors import DeploymentError
+from everfit.deployments.server.placeholders import NOTIFICATION, PROJECT, VERSION, filled_entries, has_placeholder
 from everfit.tasks.core.unique_keys import RepeatedKeyError, UniqueKeyLoader
-
-MODEL = "{{ $EVERFIT_MODEL }}"
-"""The placeholder of the model's name, in Prefect's syntax of an environment variable."""
-
-MODELS, PROJECT = "{{ $EVERFIT_MODELS }}", "{{ $EVERFIT_PROJECT }}"
-"""The placeholders of an entry for the whole installation: the names of all models, and the project's name."""
-
-VERSION, NOTIFICATION = "{{ code.stdout }}", "{{ notification }}"
-"""The placeholders of the commit and of the notification block's id."""
-
 
 Kind = TypeVar("Kind", bound=BaseModel)
 
@@ -235,7 +226,7 @@ def deployments_of(
     deployments = []
     for own in file.deployments:
         entry = {"pull": file.pull or [], **own}
-        for filled in _for_each(entry, models, {VERSION: version, PROJECT: project}):
+        for filled in filled_entries(entry, models, {VERSION: version, PROJECT: project}):
             where = f"prefect.yaml: {entry.get('entrypoint', entry.get('name', 'an entry'))}"
             deployments.append(_validated(Deployment, filled, where))
     return deployments
@@ -257,8 +248,8 @@ def automations_of(
     """
     automations, waiting = [], []
     for entry in file.automations:
-        notifies = _mentions(entry, NOTIFICATION)
-        for filled in _for_each(entry, models, {NOTIFICATION: notification or _NO_BLOCK, PROJECT: project}):
+        notifies = has_placeholder(entry, NOTIFICATION)
+        for filled in filled_entries(entry, models, {NOTIFICATION: notification or _NO_BLOCK, PROJECT: project}):
             try:
                 automation = as_automation(filled)
             except (ValueError, KeyError, TypeError) as error:
@@ -272,35 +263,6 @@ def automations_of(
 
 
 _NO_BLOCK = "00000000-0000-0000-0000-000000000000"  # lets the entry be validated without a block
-
-
-def _for_each(entry: dict[str, Any], models: Sequence[str], values: dict[str, Any]) -> list[dict[str, Any]]:
-    values |= {MODELS: list(models)}
-    if not _mentions(entry, MODEL):
-        return [_filled(entry, values)]
-    return [_filled(entry, {MODEL: model, **values}) for model in models]
-
-
-def _mentions(value: Any, placeholder: str) -> bool:
-    if isinstance(value, dict):
-        return any(_mentions(part, placeholder) for part in value.values())
-    if isinstance(value, list):
-        return any(_mentions(part, placeholder) for part in value)
-    return isinstance(value, str) and placeholder in value
-
-
-def _filled(value: Any, values: dict[str, Any]) -> Any:
-    if isinstance(value, str):
-        if isinstance(given := values.get(value), list):
-            return given
-        for placeholder, text in values.items():
-            value = value if isinstance(text, list) else value.replace(placeholder, text)
-        return value
-    if isinstance(value, dict):
-        return {key: _filled(part, values) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_filled(part, values) for part in value]
-    return value
 
 
 def _source(name: str, path: Path | None) -> Path | Traversable:

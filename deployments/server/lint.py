@@ -13,7 +13,7 @@ from uuid import UUID
 from weakref import WeakKeyDictionary
 
 from everfit.blocks.errors import DeploymentError, ExtensionError, SpecError
-from everfit.deployments.server import files
+from everfit.deployments.server import files, placeholders
 from everfit.deployments.server.schedules import with_schedules
 from everfit.tasks.core import event_names
 from everfit.tasks.core.extensions import load_extension
@@ -125,7 +125,7 @@ def _of_deployment(deployment: files.Deployment) -> Iterator[str]:
     if left := sorted(
         {placeholder for text in _texts(deployment.model_dump()) for placeholder in _PLACEHOLDER.findall(text)}
     ):
-        known = (files.MODEL, files.MODELS, files.PROJECT, files.VERSION)
+        known = (placeholders.MODEL, placeholders.MODELS, placeholders.PROJECT, placeholders.VERSION)
         yield f"{where}: {left[0]} is not a placeholder; known are {', '.join(known)}"
 
 
