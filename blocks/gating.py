@@ -69,7 +69,11 @@ class GatePolicy(Policy):
         "than the champion.",
     )
     confidence: FiniteFloat = Field(
-        default=0.95, gt=0.5, lt=1, description="The one-sided confidence with which the gain must exceed its limit."
+        default=0.95,
+        gt=0.5,
+        lt=1,
+        description="The one-sided confidence with which the gain must exceed its limit. Where earlier releases have "
+        "paid on live rows, each try may err up to three times as often; where they have not, less.",
     )
     min_gain: FiniteFloat = Field(
         default=0.0, ge=0, description="The value that the lower bound of the gain must exceed under `superiority`."

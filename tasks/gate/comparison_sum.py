@@ -3,6 +3,7 @@
 from everfit.blocks.gating import GatePolicy
 from everfit.tasks.core.figures import Figure, in_digits
 from everfit.tasks.gate.checks.comparison import DECAY, FIRST_SHARE, error_of_try, judge_decisive
+from everfit.tasks.gate.earlier_releases import odds_in_words, release_odds
 from everfit.tasks.gate.evidence import Evidence
 
 
@@ -18,7 +19,7 @@ def comparison_figures(evidence: Evidence, policy: GatePolicy) -> tuple[Figure, 
         return ()
     attempt, allowed = evidence.attempt, 1 - policy.confidence
     judged = judge_decisive(evidence, paired, policy)
-    error = evidence.error_share * error_of_try(allowed, attempt)
+    error = error_of_try(allowed, attempt, evidence.allowed_share)
     groups = "" if paired.groups is None else f", {paired.groups:,} groups by {paired.grouped_by}"
     gain, deviation, freedom = paired.difference, paired.deviation, paired.degrees_of_freedom
     figures = [
@@ -39,10 +40,21 @@ def comparison_figures(evidence: Evidence, policy: GatePolicy) -> tuple[Figure, 
         gain, deviation, freedom = within.difference, within.standard_error, within.degrees_of_freedom
     quantile = (gain - judged.lower) / deviation if deviation > 0 else 0.0
     which = "normal" if freedom is None else f"Student t with {in_digits(freedom)} degrees of freedom"
-    share = 1 - judged.confidence
+    share, odds = 1 - judged.confidence, release_odds(evidence.earlier_releases)
     return (
         *figures,
         Figure(name="try since the release", value=f"{attempt:,}"),
+        *(
+            [
+                Figure(
+                    name="odds that a release pays",
+                    value=in_digits(odds),
+                    origin=odds_in_words(evidence.earlier_releases),
+                )
+            ]
+            if evidence.earlier_releases
+            else []
+        ),
         Figure(
             name="allowed error",
             value=in_digits(error),
@@ -75,4 +87,6 @@ def _origin_of_bound(evidence: Evidence, policy: GatePolicy) -> str:
 
 
 def _share(evidence: Evidence) -> str:
-    return "" if evidence.remedies is None else f"{in_digits(evidence.error_share)} x "
+    share = "" if evidence.remedies is None else f"{in_digits(evidence.error_share)} x "
+    odds = in_digits(release_odds(evidence.earlier_releases))
+    return f"{share}{odds} x " if evidence.earlier_releases else share

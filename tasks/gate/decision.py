@@ -6,6 +6,7 @@ says in words what it found. One that is on and has no evidence does not pass.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -16,7 +17,9 @@ from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.core.records import Record
 from everfit.tasks.gate.check import number, percent
 from everfit.tasks.gate.checks import CHECKS
+from everfit.tasks.gate.checks.comparison import JudgedGain, judge_decisive
 from everfit.tasks.gate.comparison_sum import comparison_figures
+from everfit.tasks.gate.earlier_releases import EarlierRelease, newest_in_words, release_odds
 from everfit.tasks.gate.evidence import Check, Evidence
 from everfit.tasks.gate.suspicion import suspicion
 from everfit.tasks.gate.waiting import may_wait
@@ -84,7 +87,7 @@ def decide(evidence: Evidence, policy: GatePolicy) -> GateDecision:
     return GateDecision(
         id=hashlib.sha256(f"{evidence.digest()}:{policy_digest}".encode()).hexdigest()[:16],
         verdict=verdict,
-        reasons=_reasons(evidence, verdict, failed, approval_reason),
+        reasons=_reasons(evidence, policy, verdict, failed, approval_reason),
         checks=checks,
         risk=risk,
         extend_holdout=extend,
@@ -104,7 +107,9 @@ def _asks_for_approval(policy: GatePolicy, risk: Level) -> str:
     return ""
 
 
-def _reasons(evidence: Evidence, verdict: Verdict, failed: list[Check], approval_reason: str) -> tuple[str, ...]:
+def _reasons(
+    evidence: Evidence, policy: GatePolicy, verdict: Verdict, failed: list[Check], approval_reason: str
+) -> tuple[str, ...]:
     champion = evidence.champion_version
     if verdict == "keep":
         kept = f"Kept champion {champion}" if champion is not None else "Released nothing, so there is no champion yet"
@@ -118,10 +123,10 @@ def _reasons(evidence: Evidence, verdict: Verdict, failed: list[Check], approval
     if evidence.replaces is not None:
         place = f"in place of champion {evidence.replaces} (which can't be loaded)"
     if verdict == "needs_approval":
-        headline = f"Waits for approval of {name} {place}, because {approval_reason}: {_achieved(evidence)}"
+        headline = f"Waits for approval of {name} {place}, because {approval_reason}: {_achieved(evidence, policy)}"
         return (headline, *(check.reason for check in failed), *_remedies(evidence))
     broken = (evidence.broken_champion,) if evidence.broken_champion else ()
-    return (f"Promoted {name} {place}: {_achieved(evidence)}", *broken, *_remedies(evidence))
+    return (f"Promoted {name} {place}: {_achieved(evidence, policy)}", *broken, *_remedies(evidence))
 
 
 def _remedies(evidence: Evidence) -> tuple[str, ...]:
@@ -129,7 +134,7 @@ def _remedies(evidence: Evidence) -> tuple[str, ...]:
     return () if evidence.remedies is None else (evidence.remedies.summary,)
 
 
-def _achieved(evidence: Evidence) -> str:
+def _achieved(evidence: Evidence, policy: GatePolicy) -> str:
     """Return the challenger's result in one clause."""
     against, other = evidence.decisive, "the champion's"
     if evidence.champion_version is None:
@@ -140,10 +145,11 @@ def _achieved(evidence: Evidence) -> str:
     if against.metric != evidence.metric:
         value = number(against.challenger)
     values = f"{against.metric} {value} against {other} {number(against.champion)}"
-    return f"{values} on {against.rows:,} rows; {_bound(against)}"
+    judged = None if evidence.champion_version is None else judge_decisive(evidence, against, policy)
+    return f"{values} on {against.rows:,} rows; {_bound(against, judged, evidence.earlier_releases)}"
 
 
-def _bound(comparison: PairedComparison) -> str:
+def _bound(comparison: PairedComparison, judged: JudgedGain | None, earlier: Sequence[EarlierRelease]) -> str:
     sure = percent(comparison.confidence)
     if comparison.lower >= 0:
         return (
@@ -155,4 +161,11 @@ def _bound(comparison: PairedComparison) -> str:
             f"the gain of {number(within.difference)} within {within.grouped_by} is at least {number(lower)} with "
             f"{sure} confidence"
         )
+    if judged is not None and judged.passed and judged.lower > 0 and release_odds(earlier) > 1:
+        gain, groups = comparison.difference, ""
+        if judged.within and within is not None:
+            gain, groups = within.difference, f" within {within.grouped_by}"
+        confidence = percent(round(judged.confidence, 4))
+        enough = f"with {confidence} confidence, which is enough, as {newest_in_words(earlier)} paid"
+        return f"the gain of {number(gain)}{groups} is at least {number(judged.lower)} {enough}"
     return f"a loss is at most {number(-comparison.lower)} with {sure} confidence"

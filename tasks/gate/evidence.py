@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field, JsonValue, model_val
 from everfit.tasks.core.metric_scale import MetricScale
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.core.records import Record, Window
+from everfit.tasks.gate.earlier_releases import EarlierRelease, release_odds
 from everfit.tasks.gate.remedies import RemediesTried
 
 AreaT = TypeVar("AreaT", bound=Record)
@@ -189,6 +190,9 @@ class Evidence(Record):
         exclude_if=_is_first,
         description="Number of this comparison with the champion since its release.",
     )
+    earlier_releases: tuple[EarlierRelease, ...] = Field(
+        default=(), exclude_if=_is_empty, description="Those that live rows have judged since, oldest first."
+    )
     remedies: RemediesTried | None = Field(
         default=None, exclude_if=_is_unknown, description="The smaller remedies, if the turn has tried any."
     )
@@ -252,6 +256,11 @@ class Evidence(Record):
     def error_share(self) -> float:
         """Share of the try's error that this comparison may make: a remedy and the search after it share it."""
         return 1.0 if self.remedies is None else self.remedies.error_share
+
+    @property
+    def allowed_share(self) -> float:
+        """The factor of the try's error: its share, and the odds that a release of this model pays."""
+        return self.error_share * release_odds(self.earlier_releases)
 
     def area(self, name: str, kind: type[AreaT]) -> AreaT | None:
         """Return the evidence of a check that has no field here, if it was measured.

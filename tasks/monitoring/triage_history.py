@@ -9,6 +9,7 @@ from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.core.records import Record, Trigger
 from everfit.tasks.gate import Check
 from everfit.tasks.gate.checks import comparison
+from everfit.tasks.gate.earlier_releases import EarlierRelease, release_odds
 from everfit.tasks.ledger import Decision, Ledger, Turn
 from everfit.tasks.ledger.records import FAILED
 from everfit.tasks.statistics.estimate_trust import PastEstimate
@@ -256,13 +257,14 @@ def _growth_to_show(turn: Turn) -> float | None:
     try:
         paired = PairedComparison.model_validate(evidence.get("comparison"))
         checks = [Check.model_validate(check) for check in decision.get("checks", ())]
+        earlier = [EarlierRelease.model_validate(release) for release in evidence.get("earlier_releases", ())]
     except ValidationError:
         return None
     bound = next((check.bound for check in checks if check.name == comparison.CHECK.name), None)
     attempt = evidence.get("attempt", 1)
     if bound is None or not isinstance(attempt, int):
         return None
-    return comparison.growth_to_show(paired, bound, attempt)
+    return comparison.growth_to_show(paired, bound, attempt, release_odds(earlier))
 
 
 def live_gain(turn: Turn, judged: Sequence[JudgedWindow]) -> float | None:

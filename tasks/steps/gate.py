@@ -1,5 +1,7 @@
 """A challenger is measured, and the gate decides whether it is released."""
 
+from datetime import timedelta
+
 import everfit.tasks.gate as gate_room
 from everfit.blocks.errors import DataError
 from everfit.tasks.core.records import ModelVersion
@@ -10,6 +12,9 @@ from everfit.tasks.evaluation.class_changes import class_changes
 from everfit.tasks.evaluation.conversion import Conversion
 from everfit.tasks.evaluation.own_checks import with_own_checks
 from everfit.tasks.gate import Evidence, GateDecision
+from everfit.tasks.gate.earlier_releases import EarlierRelease
+from everfit.tasks.monitoring.judged_releases import judged_releases
+from everfit.tasks.monitoring.triage_history import newest_judgements, read_triages, triage_entries
 from everfit.tasks.steps import incumbent as incumbent_room
 from everfit.tasks.steps.open_turn import OpenTurn
 from everfit.tasks.steps.step import step, step_logger
@@ -68,10 +73,19 @@ def evaluate(turn: OpenTurn, data: TrainingData, challenger: Fitted) -> Evidence
     evidence = evaluate_room.evaluate(data, challenger, incumbent, validation, attempt)
     if broken and (version := incumbent_room.incumbent_version(turn.context, turn.entry)) is not None:
         evidence = evidence.model_copy(update={"broken_champion": broken, "replaces": version.version})
-    evidence = evidence.model_copy(update={"remedies": turn.record.remedies})
+    releases = () if incumbent is None else _earlier_releases(turn)
+    evidence = evidence.model_copy(update={"remedies": turn.record.remedies, "earlier_releases": releases})
     evidence = with_own_checks(evidence, data.spec.gate.checks)
     turn.keep(evidence=evidence)
     return evidence
+
+
+def _earlier_releases(turn: OpenTurn) -> tuple[EarlierRelease, ...]:
+    """Return the earlier releases that live rows have judged by the end of the turn's window."""
+    context, until = turn.context, turn.entry.window.until
+    entries = triage_entries(context.ledger, context.spec.name, ())
+    judged = newest_judgements(read_triages(entries, until + timedelta.resolution))
+    return judged_releases(window.signals for window in judged)
 
 
 @step("decision", log="gate")

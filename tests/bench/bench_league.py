@@ -13,6 +13,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -34,10 +35,12 @@ from everfit.tasks.evaluation.remedies import Treatment, fit_remedy, treat
 from everfit.tasks.evaluation.remedy_ladder import EarlierVersion, Patient
 from everfit.tasks.gate import Evidence, decide
 from everfit.tasks.gate.checks.comparison import growth_to_show
+from everfit.tasks.gate.earlier_releases import EarlierRelease, release_odds
 from everfit.tasks.monitoring.holdout import baseline_of, holdout_answers
 from everfit.tasks.monitoring.reference import make_reference
 from everfit.tasks.monitoring.signals.quality import realised
 from everfit.tasks.rehearsal.policies import CADENCES, Floats, Plan, cadence, cusum, hindsight, never
+from everfit.tasks.statistics.comparison import compare
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.statistics.scores import model_scores
 from everfit.tasks.storage.row_hashes import row_hashes, row_keys
@@ -45,7 +48,7 @@ from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN
 from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.training.fitting import fit
 from everfit.tasks.training.prequential import fit_prequentially
-from everfit.tasks.training.results import Choice, read_model
+from everfit.tasks.training.results import Choice, Fitted, read_model
 from everfit.tasks.training.search import Setting
 from everfit.tasks.training.train import fit_on, ranked, try_candidate
 from everfit.tasks.triage import triage
@@ -127,7 +130,7 @@ class Life:
         challenger = None if treatment is None else treatment.challenger
         remedies = None if treatment is None else treatment.tried
         if challenger is not None:
-            evidence = evaluate(data, challenger, self.champion, PASSED, 1 + len(tries))
+            evidence = self._evidence(data, challenger, 1 + len(tries), until)
             decision = decide(evidence.model_copy(update={"remedies": remedies}), spec.gate)
             if decision.verdict != "promote":
                 challenger, remedies = None, remedies and remedies.model_copy(update={"is_judged": False})
@@ -136,7 +139,7 @@ class Life:
             results = [try_candidate(data, one) for one in spec.training.candidates_for(spec.task)]
             self.first = self.first or ranked(results)[0].candidate
             challenger = fit_prequentially(data, results, self.workspace.turn_file("m", name, "c.skops"), self.former)
-            evidence = evaluate(data, challenger, self.champion, PASSED, 1 + len(tries))
+            evidence = self._evidence(data, challenger, 1 + len(tries), until)
             decision = decide(evidence.model_copy(update={"remedies": remedies}), spec.gate)
         promoted = decision.verdict == "promote"
         self.turns.append(
@@ -174,7 +177,31 @@ class Life:
         if paired is None:
             return None
         bound = policy.min_gain if policy.margin is None else -policy.margin
-        return growth_to_show(paired, bound, evidence.attempt)
+        return growth_to_show(paired, bound, evidence.attempt, release_odds(evidence.earlier_releases))
+
+    def _evidence(self, data: TrainingData, challenger: Fitted, attempt: int, until: datetime) -> Evidence:
+        evidence = evaluate(data, challenger, self.champion, PASSED, attempt)
+        return evidence.model_copy(update={"earlier_releases": tuple(self._earlier_releases(until))})
+
+    def _earlier_releases(self, until: datetime) -> Iterator[EarlierRelease]:
+        """Judge each release by the first rows with labels that came after it."""
+        spec, known = (
+            self.spec,
+            pd.concat([rows for place, rows in self.rows.items() if place >= 0] or [pd.DataFrame()]),
+        )
+        if known.empty:
+            return
+        known = known[(known["at"] < until - spec.maturity) & (known["known_at"] <= until)].sort_values("at")
+        for _, before, after in self.releases:
+            rows = known[known["at"] >= after.version.trained_until + spec.maturity]
+            rows = rows[rows["at"] < rows["at"].min() + spec.monitoring.window]
+            if before is None or len(rows) < spec.monitoring.min_labels:
+                continue
+            scores, y = [self.scores(one, rows) for one in (before, after)], rows["y"].to_numpy(dtype=float)
+            days = pd.factorize(rows["at"].dt.date)[0]
+            paired = compare(y, scores[0], scores[1], spec.metric, clusters=days)
+            chance = 1 - paired.p_value
+            yield EarlierRelease(version=after.version.version, gain=-paired.difference, chance=chance)
 
     def _treated(self, data: TrainingData, name: str) -> Treatment | None:
         """Try smaller remedies of the champion, former champions among them."""

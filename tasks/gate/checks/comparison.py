@@ -7,16 +7,22 @@ before it again, so they err together: P. Armitage, C. McPherson and B. Rowe, "R
 accumulating data", Journal of the Royal Statistical Society A 132 (1969). Simulated with independent rows, of which
 each try sees at least a third as many again, all tries together err in at most 5 % where 5 % is allowed.
 
+Where earlier releases of the model have paid, a life may err more often, and all releases together do not: see
+`earlier_releases`.
+
 Where the gain within days is more certain than the gain over all rows, a proof of either is enough, and the two share
 the error of the try. A proof within days counts only if the challenger is ahead over all rows too.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from everfit.blocks.gating import GatePolicy
+from everfit.tasks.core.figures import in_digits
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.gate.check import Checks, GateCheck, missing, number, percent, too_unsure
+from everfit.tasks.gate.earlier_releases import EarlierRelease, newest_in_words, release_odds
 from everfit.tasks.gate.evidence import Check, Evidence
 
 _NAME = "comparison"
@@ -24,6 +30,9 @@ _WITHIN_SHARE = 0.8
 """The share of a try's error for the gain within groups of time, where that gain is the more certain one."""
 FIRST_SHARE, DECAY = 0.6, 1.3
 """The share of the first try since a release, and the power of the number of a try by which the shares fall."""
+
+MOST = 0.4
+"""The most error that a try may make, whatever has paid before: the challenger must be ahead."""
 
 
 def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
@@ -78,8 +87,9 @@ def judge_decisive(evidence: Evidence, paired: PairedComparison, policy: GatePol
         policy: The policy of the gate.
     """
     if paired is evidence.comparison:
-        return judge_gain(paired, policy, evidence.attempt, evidence.error_share)
-    return proven_gain(paired, 0.0, evidence.error_share * error_of_try(1 - policy.confidence, evidence.attempt))
+        return judge_gain(paired, policy, evidence.attempt, evidence.allowed_share)
+    error = error_of_try(1 - policy.confidence, evidence.attempt, evidence.allowed_share)
+    return proven_gain(paired, 0.0, error)
 
 
 def judge_gain(paired: PairedComparison, policy: GatePolicy, attempt: int, share: float = 1.0) -> JudgedGain:
@@ -89,10 +99,10 @@ def judge_gain(paired: PairedComparison, policy: GatePolicy, attempt: int, share
         paired: How challenger and champion differ.
         policy: The policy of the gate.
         attempt: Number of the try since the champion's release, from 1 on.
-        share: The share of the try's error that this comparison may make.
+        share: A factor of the error of the try.
     """
     bound = policy.min_gain if policy.margin is None else -policy.margin
-    return proven_gain(paired, bound, share * error_of_try(1 - policy.confidence, attempt))
+    return proven_gain(paired, bound, error_of_try(1 - policy.confidence, attempt, share))
 
 
 def proven_gain(paired: PairedComparison, bound: float, error: float) -> JudgedGain:
@@ -113,39 +123,41 @@ def proven_gain(paired: PairedComparison, bound: float, error: float) -> JudgedG
     return JudgedGain(lower > bound and paired.difference > bound, lower, bound, confidence, within=True)
 
 
-def growth_to_show(paired: PairedComparison, bound: float, attempt: int) -> float | None:
+def growth_to_show(paired: PairedComparison, bound: float, attempt: int, share: float = 1.0) -> float | None:
     """Return how many times as many rows would show a gain in the next try, if it stays as measured.
 
     Args:
         paired: How challenger and champion differ.
         bound: The gain must exceed it.
         attempt: Number of the try that measured it, since the champion's release.
+        share: A factor of the error of the try.
 
     Returns:
         None if there is no such gain, or if it takes more than eight times as many rows.
     """
-    error = error_of_try(1 - paired.confidence, attempt + 1)
-    within, share = paired.within, 1.0 if paired.within is None else 1 - _WITHIN_SHARE
+    error = error_of_try(1 - paired.confidence, attempt + 1, share)
+    within, whole_share = paired.within, 1.0 if paired.within is None else 1 - _WITHIN_SHARE
     for growth in _GROWTHS:
-        if paired.difference - bound > paired.reach(1 - share * error, growth):
+        if paired.difference - bound > paired.reach(1 - whole_share * error, growth):
             return growth
         if within is not None and within.difference - bound > within.reach(1 - _WITHIN_SHARE * error, growth):
             return growth
     return None
 
 
-def error_of_try(error: float, attempt: int) -> float:
+def error_of_try(error: float, attempt: int, share: float = 1.0) -> float:
     """Return the error that one try may make, so that all tries on growing rows together make no more than `error`.
 
     Args:
         error: The allowed probability of a wrong release over the life of a champion.
         attempt: Number of the try since the champion's release, from 1 on.
+        share: A factor of this error, up to `MOST`.
 
     Example:
         >>> round(error_of_try(0.05, 1), 4), round(error_of_try(0.05, 2), 4)
         (0.03, 0.0122)
     """
-    return FIRST_SHARE * error / float(attempt**DECAY)
+    return min(MOST, share * FIRST_SHARE * error / float(attempt**DECAY))
 
 
 def _reason(evidence: Evidence, paired: PairedComparison, judged: JudgedGain) -> str:
@@ -164,8 +176,18 @@ def _reason(evidence: Evidence, paired: PairedComparison, judged: JudgedGain) ->
         f"the {percent(round(judged.confidence, 4))} lower bound of {'that' if within else 'the'} gain{tries} is "
         f"{number(judged.lower)} on {rows}"
     )
-    result = f"{_difference(paired)}{within}, {joined} {sure}; {wanted}"
+    paid = _paid(evidence.earlier_releases)
+    result = f"{_difference(paired)}{within}, {joined} {sure}{paid}; {wanted}"
     return result if judged.passed else f"{result}. {_power(paired, gain, judged)}"
+
+
+def _paid(releases: Sequence[EarlierRelease]) -> str:
+    """Return why the confidence is another one than usual, if earlier releases have shown how often one pays."""
+    if not releases:
+        return ""
+    odds = release_odds(releases)
+    how = "paid" if odds > 1 else "did not pay"
+    return f" (as {newest_in_words(releases)} {how}: {in_digits(odds)} x the usual error)"
 
 
 def _power(paired: PairedComparison, gain: float, judged: JudgedGain) -> str:

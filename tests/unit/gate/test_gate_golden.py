@@ -15,14 +15,19 @@ from support.gating import FULL_POLICY, SMALL, a_policy, compared, first_champio
 
 from everfit.blocks.gating import GatePolicy
 from everfit.tasks.gate import Evidence, GateDecision, decide
+from everfit.tasks.gate.earlier_releases import EarlierRelease
 
 GOLDEN = Path(__file__).parent / "golden"
+
+
+PAID = tuple(EarlierRelease(version=version, gain=0.02, chance=0.01) for version in (2, 3))
 
 
 def _golden_cases() -> dict[str, tuple[Evidence, GatePolicy]]:
     return {
         "promote": (measured(), FULL_POLICY),
         "promote-first": (first_champion(), GatePolicy()),
+        "promote-after-paid": (measured(earlier_releases=PAID), GatePolicy()),
         "keep-unsure": (measured(comparison=compared(0.004, -0.002)), GatePolicy()),
         "keep-waiting": (measured(comparison=compared(0.004, -0.002)), GatePolicy(wait_for_evidence=True)),
         "keep-many": (
