@@ -21,6 +21,8 @@ from everfit.tasks.training.search import Setting
 from everfit.tasks.training.train import fit_on
 
 Client = pytest.importorskip("distributed").Client
+pytest.importorskip("lightgbm")
+pytest.importorskip("xgboost")
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning"
 )
@@ -54,7 +56,6 @@ def made(
     ],
 )
 def test_workers_fit_an_ordinary_estimator_the_same_each_time(candidate: str, task: str, tmp_path: Path) -> None:
-    pytest.importorskip(candidate.partition(":")[0])
     data = made(tmp_path, candidate, task)
     whole, later = data.split.training, data.rows(data.split.holdout, "ask about")[data.features]
 
@@ -69,7 +70,6 @@ def test_workers_fit_an_ordinary_estimator_the_same_each_time(candidate: str, ta
 
 
 def test_what_workers_fit_is_kept_converted_and_made_again_like_any_model(tmp_path: Path) -> None:
-    pytest.importorskip("lightgbm")
     pytest.importorskip("onnxmltools")
     data = made(tmp_path, LIGHTGBM, release={"format": "onnx"})
     fitted = fit_on(data, LIGHTGBM, data.split.training, str(tmp_path / "model.skops"))
@@ -80,7 +80,6 @@ def test_what_workers_fit_is_kept_converted_and_made_again_like_any_model(tmp_pa
 
 
 def test_a_class_that_a_worker_has_no_row_of_is_told(tmp_path: Path) -> None:
-    pytest.importorskip("lightgbm")
     rows = rows_of("binary", 400)
     rows["y"] = (rows["id"] == 100).astype(float)
     data = data_of(a_spec(training={"candidates": [LIGHTGBM]}), rows, tmp_path)
@@ -92,7 +91,6 @@ def test_a_class_that_a_worker_has_no_row_of_is_told(tmp_path: Path) -> None:
 def test_a_worker_that_is_killed_in_mid_training_costs_time_alone(
     candidate: str, scheduler: str, tmp_path: Path
 ) -> None:
-    pytest.importorskip(candidate.partition(":")[0])
     data = made(tmp_path, candidate, trees=1000)
     whole = data.split.training
     with ThreadPoolExecutor(1) as beside:
