@@ -15,11 +15,13 @@ def _distinct(values: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def _least(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    return values[(values == values.min()).fillna(value=False)].head(1)
+    least: pd.Series[Any] = values[(values == values.min()).fillna(value=False)].head(1)
+    return least
 
 
 def _greatest(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    return values[(values == values.max()).fillna(value=False)].head(1)
+    greatest: pd.Series[Any] = values[(values == values.max()).fillna(value=False)].head(1)
+    return greatest
 
 
 _REDUCTIONS: Mapping[str, Reduction] = {
