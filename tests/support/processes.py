@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from multiprocessing import context, forkserver
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import DupFd
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -38,14 +39,34 @@ _ADDRESS = "TESTS_FORK_FROM"
 """The variable with the address of the process that all test processes fork from."""
 
 
+class Descriptor:
+    """A file descriptor that is handed over while a process is forked; there it arrives as a number."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __reduce__(self) -> tuple[Any, tuple[Any]]:
+        return _arrived, (DupFd(self.number),)
+
+
+def _arrived(handed: Any) -> int:
+    number: int = handed.detach()
+    return number
+
+
 class _Process(context.ForkServerProcess):
-    """A forked process, in the environment of the process that asked for it."""
+    """A forked process, with the environment and the outputs of the process that asked for it."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._environment = dict(os.environ)
+        # Those of the process that it is forked from are the terminal's, past what captures the output of a test.
+        self._outputs: Any = [(place, Descriptor(place)) for place in (1, 2)]
 
     def run(self) -> None:
+        for place, number in self._outputs:
+            os.dup2(number, place)
+            os.close(number)
         os.environ.clear()
         os.environ.update(self._environment)
         super().run()

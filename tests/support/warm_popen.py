@@ -6,14 +6,13 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from multiprocessing.reduction import DupFd
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import ModuleType, SimpleNamespace
 from typing import IO, Any
 
 import pytest
-from support.processes import forked, settle_in
+from support.processes import Descriptor, forked, settle_in
 
 
 def let_fork(monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> None:
@@ -73,7 +72,7 @@ class WarmPopen:
             theirs[1] = stdout.fileno()
         if stderr is not None:
             theirs[2] = stderr.fileno()
-        given = {number: _Descriptor(mine) for number, mine in theirs.items()}
+        given = {number: Descriptor(mine) for number, mine in theirs.items()}
         self._process = forked.Process(
             target=_run, args=(module, arguments, dict(os.environ), str(Path.cwd()), list(sys.path), given)
         )
@@ -107,21 +106,6 @@ class WarmPopen:
     def kill(self) -> None:
         """Send SIGKILL."""
         self._process.kill()
-
-
-class _Descriptor:
-    """A file descriptor that is handed over while a process is forked; there it arrives as a number."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __reduce__(self) -> tuple[Any, tuple[Any]]:
-        return _arrived, (DupFd(self.number),)
-
-
-def _arrived(handed: Any) -> int:
-    number: int = handed.detach()
-    return number
 
 
 def _run(
