@@ -3,6 +3,7 @@
 import atexit
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from multiprocessing import context, forkserver
@@ -175,7 +176,10 @@ def _run(
         said = [_call(command) for command in commands]
     results.send(said)
     results.close()
-    atexit._run_exitfuncs()  # which a forked process leaves out, and a command does not
+    # In the order of a command's end: Prefect's threads send what they hold, and then its server is stopped. A forked
+    # process leaves the second out, and would send to a server that is gone.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
 
