@@ -113,6 +113,7 @@ metrics = {"roc_auc": roc_auc_score(label(holdout), answers), "log_loss": log_lo
 released = best().fit(frame[features], label(frame))
 
 # The fits and scorings of a turn that go beyond these four fits.
+model = released
 for step in json.loads(work_file.read_text()):
     if step["do"] == "score":
         model.predict_proba(frame[features].tail(step["rows"]))
