@@ -51,6 +51,7 @@ def take(context: Context, number: int) -> int:
     return record_source_labels(context, label_window(context, looked_at.until, looked_at))[0].added
 
 
+@pytest.mark.slow
 def test_from_week_to_week_only_what_may_be_new_is_read(context: Context) -> None:
     for number in range(3):
         write_month(Path.cwd(), f"week-{number}", rows(number))
@@ -110,6 +111,7 @@ def test_labels_that_a_collection_left_out_when_it_broke_off_are_collected_by_th
     assert since > week(0).until  # once it has ended, only what may be new is read again
 
 
+@pytest.mark.slow
 def test_labels_of_many_files_are_written_at_once_and_as_if_file_by_file(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:

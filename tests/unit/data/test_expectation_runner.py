@@ -37,6 +37,7 @@ def test_words_show_a_value_only_if_several_rows_share_it():
     assert outcome.samples == ("new",)
 
 
+@pytest.mark.slow
 def test_many_columns_are_checked_some_at_a_time_with_the_same_results(monkeypatch: pytest.MonkeyPatch):
     frame = pd.DataFrame(np.arange(300.0).reshape(3, 100), columns=[f"x{number}" for number in range(100)])
     suite = [

@@ -19,6 +19,7 @@ def thinned(folder: Path, task: str, most: int) -> tuple[TrainingData, TrainingD
     return data_of(a_spec(task), rows, folder / "whole"), data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_a_sample_keeps_months_and_classes_in_their_shares(task: str, tmp_path: Path) -> None:
     whole, data = thinned(tmp_path, task, 500)
@@ -44,6 +45,7 @@ def test_the_holdout_is_read_whole_and_a_final_fit_takes_the_same_share_of_it(tm
     assert share == pytest.approx(500 / len(whole.training_rows(whole.split.training)), abs=0.04)
 
 
+@pytest.mark.slow
 def test_half_a_sample_is_part_of_it_and_few_rows_are_all_taken(tmp_path: Path) -> None:
     _, data = thinned(tmp_path, "binary", 500)
     halved = data.spec.model_copy(update={"training": data.spec.training.model_copy(update={"sample": 250})})

@@ -48,6 +48,7 @@ def test_a_terminal_keeps_styles_and_a_pipe_has_none(monkeypatch: pytest.MonkeyP
     assert pipe.getvalue() == "�[1mbold�[0m�[2J"
 
 
+@pytest.mark.slow
 def test_a_hostile_name_of_a_column_does_nothing_when_a_spec_is_proposed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

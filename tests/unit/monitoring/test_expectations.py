@@ -27,6 +27,7 @@ def expect(kind: str, **kwargs: Any) -> Expectation:
     return Expectation(type=f"expect_{kind}", kwargs=kwargs)
 
 
+@pytest.mark.slow
 def test_ordinary_rows_meet_a_suite_that_was_made_from_others() -> None:
     suite = infer_suite(rows_of(seed=0), a_spec())
     assert unmet(suite, rows_of(seed=1)[COLUMNS], COLUMNS, 0.05) == ()

@@ -89,6 +89,7 @@ def dearer(loop: Loop) -> None:
     loop.write("more.csv", sales(50, since="2024-02-10", first=100).assign(price=1_000.0))
 
 
+@pytest.mark.slow
 def test_a_turn_that_lost_quality_calls_for_is_not_refused_by_an_inferred_bound(loop: Loop) -> None:
     dearer(loop)
     refused = loop.turn(MARCH, "by-cadence")[1]
@@ -103,6 +104,7 @@ def test_a_turn_that_lost_quality_calls_for_is_not_refused_by_an_inferred_bound(
     assert loop.turn(APRIL, "the bound is gone")[1].passed
 
 
+@pytest.mark.slow
 def test_what_a_person_accepted_or_what_has_no_exceptions_refuses_it_all_the_same(loop: Loop) -> None:
     dearer(loop)
     keep_suite(loop.spec, infer_suite(loop.dataset(), loop.spec), loop.workspace, accepted=True)
