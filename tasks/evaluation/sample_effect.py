@@ -33,8 +33,9 @@ def sample_effect(data: TrainingData, challenger: Fitted, scratch: str) -> Sampl
         rows = data.rows(data.split.holdout, "compare samples on", [*slice_columns(spec), *spec.columns.key])
         models = {"challenger": read_model(first, data.workspace), "half": fewer.pipeline}
         compared = compare_models(spec, score_rows(spec, rows, models), "half")
-    except EverfitError as error:
-        return SampleEffect(rows=sample.rows, of=sample.of, metric=spec.metric, problem=str(error))
+    except Exception as error:  # noqa: BLE001 - an estimator may raise anything, and the turn needs no such measurement
+        problem = str(error) if isinstance(error, EverfitError) else f"{type(error).__name__}: {error}"
+        return SampleEffect(rows=sample.rows, of=sample.of, metric=spec.metric, problem=problem)
     return SampleEffect(
         rows=sample.rows,
         of=sample.of,

@@ -3,10 +3,10 @@
 The gate allows an error as if a challenger were as likely no better as better. Where earlier releases of the model have
 paid, on live rows that no decision had seen, the next one is likelier to pay. By the rule of succession, the odds are
 1 plus the releases that paid, against 1 plus those that did not: P. S. Laplace, "Essai philosophique sur les
-probabilités" (1814). The allowed error grows with these odds. So after n releases that have all paid, the next life may
-err with n + 1 times the error, and the expected share of wrong releases among all stays what it was: D. Foster and
-R. Stine, "Alpha-investing: a procedure for sequential control of expected false discoveries", Journal of the Royal
-Statistical Society B 70 (2008). A release that does not pay takes most of it back.
+probabilités" (1814). The allowed error grows with these odds: after n releases that have all paid, the next life may
+err with n + 1 times the error, as in D. Foster and R. Stine, "Alpha-investing: a procedure for sequential control of
+expected false discoveries", Journal of the Royal Statistical Society B 70 (2008). A release that does not pay takes
+most of it back.
 """
 
 from collections.abc import Sequence

@@ -3,7 +3,7 @@
 The script is measured twice: as somebody would write it, with one fit for each candidate, one for the hold-out and one
 for the release; and with every fit and every scoring of a turn, which judges its procedure by fitting it again and
 again. Prints the ratios with a Prefect server running and with the temporary one, and where the time of a turn goes.
-The very first turn of an installation is told apart: in it the temporary server makes its database, which takes it
+The very first turn of an installation has a line of its own: in it the temporary server makes its database, which takes
 seconds.
 """
 

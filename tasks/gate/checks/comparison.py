@@ -7,8 +7,7 @@ before it again, so they err together: P. Armitage, C. McPherson and B. Rowe, "R
 accumulating data", Journal of the Royal Statistical Society A 132 (1969). Simulated with independent rows, of which
 each try sees at least a third as many again, all tries together err in at most 5 % where 5 % is allowed.
 
-Where earlier releases of the model have paid, a life may err more often, and all releases together do not: see
-`earlier_releases`.
+Where earlier releases of the model have paid, a life may err more often: see `earlier_releases`.
 
 Where the gain within days is more certain than the gain over all rows, a proof of either is enough, and the two share
 the error of the try. A proof within days counts only if the challenger is ahead over all rows too.

@@ -40,6 +40,23 @@ def test_nothing_is_measured_of_a_model_that_learned_from_all_rows(tmp_path: Pat
     assert how_fitted(fitted.model_copy(update={"workers": 3})) == f"on all {fitted.rows:,} rows by 3 Dask workers"
 
 
+def test_an_estimator_that_fails_on_half_of_the_rows_ends_no_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = sampled(tmp_path, sample=400)
+    fitted = fit_on(data, "logistic_regression", data.split.training, str(tmp_path / "model.skops"))
+
+    def fail(*_: object) -> None:
+        raise ValueError("too few rows for my estimator")
+
+    monkeypatch.setattr("everfit.tasks.evaluation.sample_effect.fit_model", fail)
+    effect = sample_effect(data, fitted, "half.skops")
+
+    assert effect is not None
+    assert (effect.whole, effect.gain) == (None, None)
+    assert "could not be measured: ValueError: too few rows for my estimator" in str(effect)
+
+
 @pytest.mark.parametrize(
     ("gain", "told"), [(0.02, "a larger sample may be better"), (0.001, "a larger sample would hardly be better")]
 )
