@@ -22,6 +22,9 @@ from everfit.tasks.ledger import Ledger
 from everfit.tasks.pages.writing import write_model, write_overview
 from everfit.tasks.storage.workspace import Workspace
 
+FIRST_PAINT = """new Promise(found => new PerformanceObserver(entries => found(entries.getEntries()[0].startTime))
+    .observe({type: 'paint', buffered: true}))"""
+
 
 def main() -> None:
     """Measure, and print sizes, seconds and ratios."""
@@ -83,8 +86,7 @@ def painted(page: Path) -> str:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         shown = browser.new_page()
         shown.goto(page.as_uri())
-        shown.wait_for_function("performance.getEntriesByType('paint').length > 0")
-        first = shown.evaluate("performance.getEntriesByType('paint')[0].startTime")
+        first = shown.evaluate(FIRST_PAINT)
         browser.close()
     return f", first painted after {first / 1000:.2f} s"
 

@@ -34,7 +34,7 @@ def opened(browser: Any, world: tuple[Ledger, Path]) -> Iterator[Callable[..., A
         page.on("request", lambda asked: requests.append(asked.url))
         page.on("dialog", lambda dialog: complaints.append(dialog.message))
         page.goto((world[1] / path).as_uri())
-        page.wait_for_function("document.documentElement.dataset.ready === 'yes'")
+        page.locator("html[data-ready=yes]").wait_for()  # a string to evaluate would break on the pages' CSP
         pages.append(page)
         return page
 
