@@ -136,7 +136,7 @@ def _open(context: "Context") -> dict[str, Any]:
     from everfit.tasks.batch.label_requests import read_requests
     from everfit.tasks.batch.returned_labels import open_conflicts
 
-    found = open_conflicts(context)
+    found = open_conflicts(context, datetime.now(UTC))
     asked = [
         {"window": str(request.window), "asked": request.summary}
         for request in read_requests(context.workspace, context.spec.name)

@@ -106,21 +106,28 @@ def record_returned(context: Context, returned: Sequence[GivenLabel], now: datet
     opinions, conflicts = _opinions(context, queued, given, now)
     settled = {name: opinions[name].agreed(people) for name in given if name in opinions}
     agreed = {name: label_ for name, label_ in settled.items() if label_ is not None}
-    conflicts += _open_conflicts(queued, opinions, people, {one.prediction_id for one in conflicts})
+    pending = _without_label(context, queued, opinions, now)
+    # A file may differ from a label that is on record: its sender hears of it once.
+    shown = {name: opinion for name, opinion in opinions.items() if name in pending or given.get(name)}
+    conflicts += _open_conflicts(queued, shown, people, {one.prediction_id for one in conflicts})
     return _record(context, queued, agreed, now, empty=empty, conflicts=conflicts).model_copy(
-        update={"waiting": _waiting(opinions, people)}
+        update={"waiting": _waiting(pending, people)}
     )
 
 
-def open_conflicts(context: Context) -> ReturnedLabels:
+def open_conflicts(context: Context, until: datetime) -> ReturnedLabels:
     """Return the queued rows on which people differ, and the number of those that wait for another person.
+
+    A row that has got its label from elsewhere is neither, unless that label is to be checked.
 
     Args:
         context: The model.
+        until: Labels that are known later are taken no notice of.
     """
     people = context.spec.monitoring.label_queue.people
     queued: Queued = {row.prediction_id: (queue, row) for queue in read_queues(context) for row in queue.rows}
     opinions = read_opinions(context.workspace, context.spec.name) if people > 1 else {}
+    opinions = _without_label(context, queued, opinions, until)
     return ReturnedLabels(
         recorded=RecordedLabels(),
         empty=0,
@@ -154,6 +161,16 @@ def _opinions(
         ]
     keep_answers(context.workspace, context.spec.name, answers, now)
     return read_opinions(context.workspace, context.spec.name), conflicts
+
+
+def _without_label(
+    context: Context, queued: Queued, opinions: Mapping[str, Opinion], until: datetime
+) -> dict[str, Opinion]:
+    """Return the opinions of rows that have no label on record, or one that is to be checked."""
+    wanted = {name: queued[name][1] for name in opinions if name in queued}
+    table, keys = context.workspace.table(context.spec.name, "labels"), [row.key for row in wanted.values()]
+    known = set(labels.known_at(table, until, pd.Series(keys, dtype="int64"))[KEY]) if keys else set()
+    return {name: opinions[name] for name, row in wanted.items() if row.reason in REVIEWED or row.key not in known}
 
 
 def _open_conflicts(

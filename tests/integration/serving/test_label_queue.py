@@ -210,7 +210,8 @@ def test_a_label_counts_when_two_people_agree(context: Context) -> None:
     assert [(one.prediction_id, one.given, one.by) for one in second.conflicts] == [
         (ids[1], ("0", "1"), ("ann", "ben"))
     ]
-    assert returned_labels.open_conflicts(both).conflicts == second.conflicts  # and they stay in sight
+    still = returned_labels.open_conflicts(both, now + timedelta(seconds=3))
+    assert (still.conflicts, still.waiting) == (second.conflicts, 2)  # and they stay in sight
     third = said("eve", None, "1", "1", "0", after=3)
     assert (third.recorded.added, third.waiting, third.conflicts) == (3, 0, ())
     known = labels.known_at(both.workspace.table("delays", "labels"), now + timedelta(days=1)).set_index("_key")
@@ -221,6 +222,26 @@ def test_a_label_counts_when_two_people_agree(context: Context) -> None:
     assert label_answers.forget_answers(both.workspace, "delays", {queue.rows[0].key}) == 3
     assert ids[0] not in label_answers.read_opinions(both.workspace, "delays")
     assert len(label_answers.read_opinions(both.workspace, "delays")[ids[1]].by) == 3
+
+
+def test_a_row_whose_label_came_from_elsewhere_waits_for_nobody(context: Context) -> None:
+    both = with_queue(context, people=2)
+    queue, _ = make(both, 3)
+    now = datetime.now(UTC)
+    rows = [GivenLabel(row.prediction_id, given) for row, given in zip(queue.rows, ("1", "0", "1"), strict=True)]
+    returned_labels.record_returned(both, rows, now, by="ann")
+    returned_labels.record_returned(both, [GivenLabel(queue.rows[1].prediction_id, "1")], now, by="ben")
+    before = returned_labels.open_conflicts(both, now)
+    assert (before.waiting, len(before.conflicts)) == (2, 1)
+
+    keys = [row.key for row in queue.rows[:2]]
+    came = labels.label_rows(keys, pd.Series(["1", "0"]), pd.Series([pd.Timestamp(now)] * 2), "binary", "source")
+    label_recording.record_labels(both.workspace.table("delays", "labels"), came)
+
+    after = returned_labels.open_conflicts(both, now)
+    assert (after.waiting, after.conflicts) == (1, ())
+    again = returned_labels.record_returned(both, rows[2:], now + timedelta(seconds=1), by="ann")
+    assert (again.waiting, again.conflicts) == (1, ())
 
 
 def test_the_file_shows_the_models_answer_where_the_spec_asks_for_it(context: Context, tmp_path: Path) -> None:
