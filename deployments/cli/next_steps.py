@@ -41,5 +41,8 @@ def _next(turn: dict[str, Any], model: str) -> list[str]:
     if state == "OnTrial":
         return [f"Next:  everfit trial {model}         # how the challenger does on live traffic"]
     if state == "ChampionKept" and turn["champion"] is None:
-        return [f"Next:  correct the spec by the reasons above, then everfit train {model} --reason WHY"]
+        return [
+            "Next:  change what the reasons above name (rows, columns, the spec), then",
+            f"       everfit train {model} --reason WHY",
+        ]
     return [f"Next:  everfit history {model}       # all turns and releases"]

@@ -50,7 +50,10 @@ def _describe_store_error(error: BaseException, library: str) -> str:
     if library == "_internal":  # of deltalake
         return f"a table can't be read or written: {reason_of(error)}; check its store, and run the command again"
     if library in {"sqlalchemy", "sqlite3", "psycopg"}:
-        return f"a database refused: {' '.join(str(getattr(error, 'orig', None) or error).split())}; check the database"
+        text = " ".join(str(getattr(error, "orig", None) or error).split())
+        damaged = "disk image is malformed" in text  # SQLite says so of a disk that can't be read, too
+        advice = "its disk; if the file is damaged, everfit restore takes a backup" if damaged else "the database"
+        return f"a database refused: {text}; check {advice}"
     return _describe_disk_error(error) if isinstance(error, OSError) and error.strerror else ""
 
 

@@ -43,6 +43,10 @@ SPENT_ADVICE = (
     "these columns tell hardly more about the label now than a constant answer, so retraining is not expected to help; "
     "other columns would"
 )
+DOUBTED_ADVICE = (
+    "most of the loss is in labels that look wrong, so check them first (`everfit diagnose --suspects FILE` lists "
+    "them): a retraining would learn them"
+)
 
 
 class LossPart(Record):
@@ -138,6 +142,7 @@ class Diagnosis(Record):
         columns: The columns by their share of the loss.
         values: Values that the hold-out lacks, one sentence each.
         left_out: Columns that were not looked at, and why; one sentence each.
+        doubted_share: Share of the loss's growth that is in labels which should be checked.
         columns_spent: Whether no model of these columns is much better in the window than a constant answer.
         remedies: Facts about models, labels and columns that show how to win the loss back, one sentence each.
         reference_rows: Labelled rows of the hold-out.
@@ -151,6 +156,7 @@ class Diagnosis(Record):
     columns: tuple[ColumnShare, ...] = ()
     values: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    doubted_share: FiniteFloat = 0.0
     columns_spent: bool = False
     remedies: tuple[str, ...] = ()
     reference_rows: int
@@ -180,6 +186,8 @@ class Diagnosis(Record):
     @property
     def advice(self) -> str:
         """The consequence for retraining, in one sentence; empty where no cause is certain."""
+        if self.cause != "none" and self.doubted_share > 0.5:
+            return DOUBTED_ADVICE
         if self.columns_spent and self.cause in {"changed_meaning", "mixed"}:
             return SPENT_ADVICE
         return ADVICE[self.cause]

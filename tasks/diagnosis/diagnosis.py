@@ -12,7 +12,7 @@ from everfit.tasks.diagnosis.column_shares import column_shares
 from everfit.tasks.diagnosis.encoding import encode
 from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence
 from everfit.tasks.diagnosis.loss_split import split_loss
-from everfit.tasks.diagnosis.remedies import find_remedies
+from everfit.tasks.diagnosis.remedies import doubted_share, find_remedies
 from everfit.tasks.diagnosis.shared_rows import shared_rows
 from everfit.tasks.diagnosis.slices import worst_slices
 from everfit.tasks.diagnosis.unseen_values import unseen_values
@@ -58,6 +58,7 @@ def diagnose(
             *(f"{name} has values that no tree can split, such as dates" for name in encoded.unusable),
         ),
         remedies=() if remedies is None else remedies.sentences,
+        doubted_share=0.0 if remedies is None else doubted_share(evidence, remedies.suspects),
         columns_spent=remedies is not None and remedies.spent,
         reference_rows=evidence.reference_rows,
         window_rows=evidence.window_rows,

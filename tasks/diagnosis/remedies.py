@@ -223,6 +223,22 @@ def _suspects(evidence: DiagnosisEvidence, recent: Floats) -> Chosen:
     return doubted if int(doubted.sum()) > 2 * usual + 3 * np.sqrt(usual) + 3 else none
 
 
+def doubted_share(evidence: DiagnosisEvidence, suspects: Chosen) -> float:
+    """Return the share of the loss's growth that is in labels which should be checked.
+
+    Args:
+        evidence: Both sides.
+        suspects: Whether the label of each of the window's rows should be checked; shape (rows,).
+    """
+    old, new = evidence.reference, evidence.window
+    grown = float(new.counted @ new.losses) - float(old.counted @ old.losses)
+    if grown <= 0 or not suspects.any() or old.truth is None or old.scores is None:
+        return 0.0
+    usual = _of_label(old.truth, old.scores) <= _SURE  # a right label is as unlikely now and then
+    more = float((new.counted * new.losses)[suspects].sum()) - float((old.counted * old.losses)[usual].sum())
+    return max(0.0, min(more / grown, 1.0))
+
+
 def _of_label(truth: Floats, scores: Floats) -> Floats:
     """Return the probability that answers give to the labels; shape (rows,)."""
     labels = truth.astype(np.int64)

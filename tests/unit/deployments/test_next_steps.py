@@ -28,7 +28,7 @@ def a_turn(state: str, **changes: Any) -> dict[str, Any]:
         (AWAITING_APPROVAL, "everfit approve loans.yaml t-1"),
         (DATA_REJECTED, "everfit quarantine loans.yaml"),
         (ON_TRIAL, "everfit trial loans.yaml"),
-        (CHAMPION_KEPT, "correct the spec"),
+        (CHAMPION_KEPT, "change what the reasons above name"),
         (NOTHING_NEW, "everfit history loans.yaml"),
     ],
 )

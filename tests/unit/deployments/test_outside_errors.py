@@ -30,6 +30,11 @@ def test_an_error_of_a_driver_itself_is_one_of_a_database() -> None:
     assert described == "a database refused: disk I/O error; check the database"
 
 
+def test_a_damaged_database_is_restored() -> None:
+    described = describe_outside_error(sqlite3.DatabaseError("database disk image is malformed"))
+    assert described.endswith("; check its disk; if the file is damaged, everfit restore takes a backup")
+
+
 def test_an_address_that_is_no_prefect_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://flow:4200/api")
     refused = httpx.Response(403, request=httpx.Request("GET", "http://flow:4200/api/version"))

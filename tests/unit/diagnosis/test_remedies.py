@@ -56,12 +56,18 @@ def test_labels_that_no_model_believes_are_doubted() -> None:
     assert np.isin(found.suspects.index, np.flatnonzero(wrong)).mean() > 0.85
     assert len(found.suspects) > 0.8 * wrong.sum()
     assert any("labels should be checked" in text for text in found.diagnosis.remedies)
+    # The loss is that of the wrong labels, which a retraining would learn.
+    assert found.diagnosis.doubted_share > 0.7
+    assert found.diagnosis.advice.startswith("most of the loss is in labels that look wrong, so check them first")
 
 
 @pytest.mark.slow
 def test_labels_that_mean_something_else_now_are_not_doubted() -> None:
     evidence, _ = sure_answers(0.001, turned=True)
-    assert len(diagnose(evidence, "binary").suspects) == 0
+    found = diagnose(evidence, "binary")
+    assert len(found.suspects) == 0
+    assert found.diagnosis.doubted_share == 0
+    assert "retraining" in found.diagnosis.advice
 
 
 @pytest.mark.slow
