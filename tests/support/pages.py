@@ -8,6 +8,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 from sqlalchemy import insert
 from support.triage import HOLDOUT, quality, reference, signals
 
@@ -17,6 +18,7 @@ from everfit.tasks.ledger import Incident, Ledger
 from everfit.tasks.ledger.chain import insert_row
 from everfit.tasks.ledger.schema import decisions, releases, turns
 from everfit.tasks.monitoring.triage_history import JudgedWindow
+from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.triage import triage
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.history import History
@@ -205,3 +207,21 @@ def _hours(template: dict[str, Any], since: datetime, hours: Iterable[int], colu
             "at": window["until"],
             "record": record | {"signals": part, "columns": drift},
         }
+
+
+def page_data(workspace: Workspace, model: str = "flights") -> dict[str, Any]:
+    content: dict[str, Any] = orjson.loads(workspace.read(workspace.file("pages", model, "page.json")))
+    return content
+
+
+def page_text(workspace: Workspace, *names: str) -> str:
+    return workspace.read(workspace.file("pages", *names, "index.html")).decode()
+
+
+def lived_days(ledger: Ledger, days: int = 30) -> Life:
+    def live(life: Life) -> None:
+        life.champion(1, SPRING)
+        for day in range(1, days):
+            life.look(SPRING + day * DAY, measured(0.74 + 0.0005 * day), columns={"temp": 0.1 * day})
+
+    return lived_once(ledger, ("days", days), live)
