@@ -21,6 +21,8 @@ from everfit.tasks.batch.label_weights import label_weights, never_seen
 from everfit.tasks.batch.prelabels import said_before
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.predictions import labels, prediction_log
+from everfit.tasks.predictions.drawn_answers import draw_of, keys_of_unsure, read_drawn
+from everfit.tasks.predictions.key_draw import KeyDraw, most_rows
 from everfit.tasks.predictions.label_sampling import ESTIMATE, draw_sample
 from everfit.tasks.statistics.label_need import FLOOR, LabelNeed
 from everfit.tasks.statistics.profile import Profile
@@ -113,7 +115,7 @@ def make_queue(
     window = Window(since=since, until=until)
     taken = {row.key for queue in queues for row in queue.rows}
     asked = [one for one in read_requests(context.workspace, spec.name) if one.window.until <= until]
-    rows, doubted = _candidates(context, window, taken), _doubted(context, asked, until, taken, count)
+    (rows, draw), doubted = _candidates(context, window, taken), _doubted(context, asked, until, taken, count)
     if rows.empty and doubted.empty:
         raise DataError(f"no prediction of {window} has a key and no label yet; widen the window with --since")
     unsure = abstained_rows(rows)
@@ -129,13 +131,13 @@ def make_queue(
     parts = [part for part in (doubted, rows[unsure], others.iloc[picked.rows]) if len(part)]
     chosen = pd.concat(parts, ignore_index=True)
     reasons = [*doubted[_REASON], *[TOO_UNSURE] * int(unsure.sum()), *picked.reasons]
-    inclusion = [*doubted[labels.INCLUSION], *[1.0] * int(unsure.sum()), *picked.inclusion.tolist()]
+    inclusion = [*doubted[labels.INCLUSION], *[1.0] * int(unsure.sum()), *(draw.share * picked.inclusion).tolist()]
     queue = LabelQueue(
         id=f"{until:%Y%m%dT%H%M%S}-{digest[:8]}",
         model=spec.name,
         window=window,
         version=basis.version,
-        candidates=len(rows),
+        candidates=int(unsure.sum()) + round(len(others) / draw.share),
         classes=basis.classes,
         half_width=None if need is None else need.half_width,
         rows=tuple(
@@ -184,11 +186,12 @@ def _doubted(
     sinces = [span.since for span in spans if span.since is not None]
     since = min(sinces) if len(sinces) == len(spans) else None
     window = Window(since=since, until=max(span.until for span in spans))
-    rows = prediction_log.read(context.workspace.table(spec.name, "predictions"), window, event_time)
-    if rows.empty:
+    log = context.workspace.table(spec.name, "predictions")
+    if not log.exists():
         return nothing
-    rows = rows[rows[KEY].isin(reasons)].sort_values(prediction_log.PREDICTED_AT, kind="stable")
-    rows = rows.drop_duplicates(KEY, keep="last")
+    doubted = np.array(list(reasons), dtype=np.int64)
+    rows = read_drawn(log, window, event_time, list(log.columns()), draw=KeyDraw(0.0), keys=doubted)
+    rows = rows.sort_values(prediction_log.PREDICTED_AT, kind="stable").drop_duplicates(KEY, keep="last")
     known = labels.known_at(context.workspace.table(spec.name, "labels"), until, rows[KEY])
     rows = rows.merge(known[[KEY, labels.INCLUSION]], on=KEY, how="inner")
     rows[_REASON] = rows[KEY].map(reasons)
@@ -219,16 +222,26 @@ def _path(context: Context, queue_id: str) -> str:
     return context.workspace.file(context.spec.name, "queues", f"{queue_id}.json")
 
 
-def _candidates(context: Context, window: Window, taken: set[int]) -> pd.DataFrame:
-    """Return the predictions that may be picked: each key once, without a label, in no queue yet."""
+def _candidates(context: Context, window: Window, taken: set[int]) -> tuple[pd.DataFrame, KeyDraw]:
+    """Return the predictions that may be picked: each key once, without a label, in no queue yet.
+
+    If there are very many, those of a draw of the keys are returned, and with them all that the model was too unsure
+    of. The draw is returned too: it is a part of the probability that a row is picked.
+    """
     spec = context.spec
     event_time = spec.columns.event_time or "event_time"
     log = context.workspace.table(spec.name, "predictions")
-    rows = prediction_log.read(log, window, event_time)
+    if not log.exists():
+        return pd.DataFrame(), KeyDraw()
+    columns = list(log.columns())
+    draw = draw_of(log, window, most_rows(len(columns)))
+    unsure = None if draw.is_all else keys_of_unsure(log, window, event_time)
+    rows = read_drawn(log, window, event_time, columns, draw=draw, keys=unsure)
     if rows.empty:
-        return rows
+        return rows, draw
     rows = rows[rows[[name for name in spec.columns.key if name in rows]].notna().all(axis=1)]
     rows = rows.sort_values(prediction_log.PREDICTED_AT, kind="stable").drop_duplicates(KEY, keep="last")
+    rows = rows[draw.chosen(rows[KEY]) | abstained_rows(rows)]  # another key may have got a surer answer since
     known = labels.known_at(context.workspace.table(spec.name, "labels"), window.until, rows[KEY])
     rows = rows[~rows[KEY].isin(known[KEY]) & ~rows[KEY].isin(taken)]
-    return rows.sort_values([event_time, KEY], ignore_index=True)
+    return rows.sort_values([event_time, KEY], ignore_index=True), draw

@@ -32,18 +32,43 @@ class _Answers:
         window: Span of event time.
         event_time: Column of the event time.
         columns: Columns to read, with those that rows are chosen by.
-        version: Version that answered; None for any.
         draw: The keys to return.
         keys: Further keys to return.
+        version: Version that answered; None for any.
+        arms: Arms to return.
+        with_requests: Whether to return the requests in the draw as well, whatever the keys of their rows.
     """
 
     log: Table
     window: Window
     event_time: str
     columns: tuple[str, ...]
-    version: int | None
     draw: KeyDraw
     keys: "pd.Index[int]"
+    version: int | None
+    arms: Sequence[prediction_log.Arm]
+    with_requests: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        log: Table,
+        window: Window,
+        event_time: str,
+        columns: Sequence[str],
+        *,
+        draw: KeyDraw,
+        keys: Keys | None,
+        version: int | None,
+        arms: Sequence[prediction_log.Arm] = prediction_log.ANSWERED,
+        with_requests: bool = False,
+    ) -> "_Answers":
+        """Return the request for some columns; those by which rows are chosen are read with them."""
+        choosing = [prediction_log.ARM, prediction_log.MODEL_VERSION]
+        choosing += [prediction_log.PREDICTED_AT] if with_requests else []
+        wanted = tuple(dict.fromkeys([*columns, *choosing]))
+        further = pd.Index([] if keys is None else keys, dtype=np.int64)
+        return cls(log, window, event_time, wanted, draw, further, version, arms, with_requests)
 
 
 def draw_of(log: Table, window: Window, most: int | None) -> KeyDraw:
@@ -68,6 +93,8 @@ def read_drawn(
     draw: KeyDraw,
     version: int | None = None,
     keys: Keys | None = None,
+    arms: Sequence[prediction_log.Arm] = prediction_log.ANSWERED,
+    with_requests: bool = False,
 ) -> pd.DataFrame:
     """Read the answers of a window whose keys are in a draw.
 
@@ -79,16 +106,41 @@ def read_drawn(
         draw: The draw; the whole log is read as `prediction_log.read` does.
         version: Version that answered; by default any.
         keys: Further keys to return.
+        arms: Arms to return; by default those that were returned to clients.
+        with_requests: Whether to return the requests in the draw as well (`drawn_requests`).
 
     Returns:
-        The answers in order of event time.
+        The answers in order of event time, and of their id or key.
     """
     if draw.is_all:
-        return prediction_log.read(log, window, event_time, columns=columns, model_version=version)
-    wanted = tuple(dict.fromkeys([*columns, prediction_log.ARM, prediction_log.MODEL_VERSION]))
-    further = pd.Index([] if keys is None else keys, dtype=np.int64)
-    rows = _read_parts(_Answers(log, window, event_time, wanted, version, draw, further))
-    return rows[list(columns)].sort_values([event_time, KEY], ignore_index=True, kind="stable")
+        return prediction_log.read(log, window, event_time, columns=columns, arms=arms, model_version=version)
+    rows = _read_parts(
+        _Answers.of(
+            log,
+            window,
+            event_time,
+            columns,
+            draw=draw,
+            keys=keys,
+            version=version,
+            arms=arms,
+            with_requests=with_requests,
+        )
+    )
+    second = prediction_log.PREDICTION_ID if prediction_log.PREDICTION_ID in columns else KEY
+    return rows[list(columns)].sort_values([event_time, second], ignore_index=True, kind="stable")
+
+
+def drawn_requests(rows: pd.DataFrame, draw: KeyDraw) -> npt.NDArray[np.bool_]:
+    """Return which rows belong to a request in a draw, by the moment of the prediction; shape (rows,).
+
+    Args:
+        rows: Rows of the log with `_predicted_at`, which all rows of a request share.
+        draw: The draw.
+    """
+    if draw.is_all:
+        return np.ones(len(rows), dtype=np.bool_)
+    return draw.chosen(rows[prediction_log.PREDICTED_AT].dt.as_unit("us").astype("int64"))
 
 
 def read_by_keys(
@@ -104,8 +156,7 @@ def read_by_keys(
         keys: The keys.
         version: Version that answered.
     """
-    wanted = tuple(dict.fromkeys([*columns, prediction_log.ARM, prediction_log.MODEL_VERSION]))
-    return _read_parts(_Answers(log, window, event_time, wanted, version, KeyDraw(0.0), pd.Index(keys)))
+    return _read_parts(_Answers.of(log, window, event_time, columns, draw=KeyDraw(0.0), keys=keys, version=version))
 
 
 def _read_parts(asked: _Answers) -> pd.DataFrame:
@@ -118,11 +169,36 @@ def _read_part(asked: _Answers, part: TablePart) -> pd.DataFrame:
     frames = []
     for chunk in part.batches(asked.log, asked.window, asked.event_time, asked.columns):
         chosen = asked.draw.chosen(chunk[KEY]) | (asked.keys.get_indexer(pd.Index(chunk[KEY])) >= 0)
-        rows = chunk[chosen & chunk[prediction_log.ARM].isin(prediction_log.ANSWERED)]
+        if asked.with_requests:
+            chosen |= drawn_requests(chunk, asked.draw)
+        rows = chunk[chosen & chunk[prediction_log.ARM].isin(asked.arms)]
         if asked.version is not None:
             rows = rows[rows[prediction_log.MODEL_VERSION] == asked.version]
         frames.append(rows)
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def keys_of_unsure(log: Table, window: Window, event_time: str) -> Keys:
+    """Return the keys of a window with an answer that was too unsure by the spec.
+
+    Args:
+        log: The prediction log.
+        window: Span of event time.
+        event_time: Column of the event time.
+    """
+    if prediction_log.ABSTAINED not in log.columns():
+        return np.empty(0, dtype=np.int64)
+    found = current_spread()(_unsure_of_part, (log, window, event_time), table_parts(log, window))
+    return pd.unique(np.concatenate([np.empty(0, dtype=np.int64), *found]))
+
+
+def _unsure_of_part(asked: tuple[Table, Window, str], part: TablePart) -> Keys:
+    log, window, event_time = asked
+    found = [np.empty(0, dtype=np.int64)]
+    for chunk in part.batches(log, window, event_time, [KEY, prediction_log.ABSTAINED]):
+        unsure = chunk[prediction_log.ABSTAINED].fillna(False).to_numpy(dtype=np.bool_)
+        found.append(chunk.loc[unsure, KEY].to_numpy(dtype=np.int64))
+    return np.concatenate(found)
 
 
 def denser_draw(known: Table, window: Window, draw: KeyDraw, most: int | None) -> KeyDraw | None:

@@ -1,5 +1,6 @@
 """A draw of rows by their keys: the same keys in the log and among the labels, in whatever order and parts. Pure."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,10 @@ class KeyDraw:
             most: The number to leave; None for all.
         """
         return cls() if most is None or rows <= most else cls(most / rows)
+
+    def halved(self) -> "KeyDraw":
+        """Return the largest draw within this one whose share is a power of a half: it changes with few looks."""
+        return KeyDraw(2.0 ** math.floor(math.log2(self.share)))
 
     @property
     def is_all(self) -> bool:

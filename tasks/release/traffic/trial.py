@@ -100,6 +100,12 @@ class TrialEvidence(Record):
         exclude_if=lambda rows: rows == 0,
         description="Answers of clients that have more than their largest share; nothing else counts them.",
     )
+    drawn: FiniteFloat | None = Field(
+        default=None,
+        exclude_if=lambda share: share is None,
+        description="Share of the keys, and of the requests, that were looked at, where there are very many; the "
+        "predictions of a step are computed from it, other counts are of the draw.",
+    )
     steps: tuple[StepEvidence, ...] = Field(description="The present one last.")
 
 
@@ -295,12 +301,14 @@ def _agreement(evidence: TrialEvidence) -> list[str]:
 
 
 def _left_out(evidence: TrialEvidence) -> list[str]:
-    """Return how many answers don't count because of their client."""
-    if not evidence.left_out:
-        return []
-    return [
-        f"{evidence.left_out:,} answers to clients above their largest share (monitoring.clients.max_share) don't count"
-    ]
+    """Return how many answers don't count because of their client, and which share was looked at."""
+    texts = []
+    if evidence.left_out:
+        clients = "clients above their largest share (monitoring.clients.max_share)"
+        texts.append(f"{evidence.left_out:,} answers to {clients} don't count")
+    if evidence.drawn is not None:
+        texts.append(f"measured on a draw of {percent(round(evidence.drawn, 4))} of the keys and of the requests")
+    return texts
 
 
 def _rounded(span: timedelta) -> timedelta:

@@ -1,7 +1,7 @@
 """The evidence of a look at a traffic trial: the predictions of both arms by a moment, and their labels."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence, Sized
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import NormalDist
 
@@ -15,6 +15,8 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.evaluation.answer_divergence import divergence_by_slice, latency_of
 from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.predictions.client_shares import within_share
+from everfit.tasks.predictions.drawn_answers import draw_of, drawn_requests, read_drawn
+from everfit.tasks.predictions.key_draw import KeyDraw, most_rows
 from everfit.tasks.predictions.labelled_predictions import SCORE_COLUMNS, LabelledPredictions
 from everfit.tasks.release.traffic.trial import QualityGap, StepEvidence, TrialEvidence, TrialPlan, TrialState
 from everfit.tasks.statistics.comparison import Interval, interval
@@ -59,24 +61,27 @@ def read_evidence(
     """
     plan = state.plan
     span, named = Window(since=plan.since, until=until), slices if plan.is_shadow else ()
-    rows = _read_served(log, span, event_time, task, batch=plan.is_shadow, slices=named)
+    rows, draw = _read_served(log, span, event_time, task, batch=plan.is_shadow, slices=named)
     answers = len(rows)
     if clients is not None and clients.max_share < 1:
         # A step counts both arms, so a client is limited in both alike.
         of = rows[prediction_log.CLIENT]
         rows = rows[within_share(rows[KEY], of, clients.max_share, prediction_log.OWN_CLIENTS)]
     own_arm = "shadow" if plan.is_shadow else "challenger"
-    ours = rows[(rows[prediction_log.ARM] == own_arm) & (rows[prediction_log.MODEL_VERSION] == plan.challenger)]
-    failed = rows[rows[prediction_log.ARM] == "fallback"]
-    theirs = rows[(rows[prediction_log.ARM] == "champion") & (rows[prediction_log.MODEL_VERSION] == plan.champion)]
-    known_labels = labels.known_at(known, until, rows[KEY], clients=clients)
-    timed = _requests(ours)[prediction_log.LATENCY].dropna()
-    bound = _slow_from(_requests(theirs)[prediction_log.LATENCY].dropna(), plan.policy.max_latency_ratio)
+    arm, version = rows[prediction_log.ARM], rows[prediction_log.MODEL_VERSION]
+    is_ours = (arm == own_arm) & (version == plan.challenger)
+    is_theirs = (arm == "champion") & (version == plan.champion)
+    # Requests are drawn by themselves: by their keys, one with many rows would be drawn more often than others.
+    drawn, by_key = drawn_requests(rows, draw), draw.chosen(rows[KEY])
+    asked, failed, answered = (_requests(rows[which & drawn]) for which in (is_ours, arm == "fallback", is_theirs))
+    ours, theirs = (rows[which & by_key] for which in (is_ours, is_theirs))
+    known_labels = labels.known_at(known, until, rows.loc[by_key, KEY], clients=clients)
+    timed, others = (each[prediction_log.LATENCY].dropna() for each in (asked, answered))
+    bound = _slow_from(others, plan.policy.max_latency_ratio)
     floor = plan.policy.slow_from.total_seconds() * 1000
     # A shadow predicts when nothing else waits, so its latency decides nothing.
     slow_from = None if bound is None or plan.is_shadow else max(bound, floor)
-    errors = len(_requests(failed))
-    comparison = StepComparison(event_time, task, classes, plan, until - maturity, named)
+    comparison = StepComparison(event_time, task, classes, plan, until - maturity, named, draw)
     steps = [
         comparison.step(
             share, window, *(labels.labelled(_within(arm, window, event_time), known_labels) for arm in (ours, theirs))
@@ -86,21 +91,25 @@ def read_evidence(
     return TrialEvidence(
         until=until,
         champion=champion,
-        requests=len(_requests(ours)) + errors,
-        errors=errors,
+        requests=len(asked) + len(failed),
+        errors=len(failed),
         timed=len(timed),
         slow=0 if slow_from is None else int((timed > slow_from).sum()),
         slow_from_ms=slow_from,
-        latency=latency_of(timed, _requests(theirs)[prediction_log.LATENCY].dropna()) if plan.is_shadow else None,
+        latency=latency_of(timed, others) if plan.is_shadow else None,
         left_out=answers - len(rows),
+        drawn=None if draw.is_all else draw.share,
         steps=tuple(steps),
     )
 
 
 def _read_served(
     log: Table, window: Window, event_time: str, task: TaskKind, *, batch: bool, slices: Sequence[str]
-) -> pd.DataFrame:
-    """Return the predictions of the service; those of batch scoring, which has no split of arms, only if wanted."""
+) -> tuple[pd.DataFrame, KeyDraw]:
+    """Return the predictions of the service; those of batch scoring, which has no split of arms, only if wanted.
+
+    If there are very many, they are those of the keys and those of the requests in a draw, which is returned too.
+    """
     names = [
         KEY,
         event_time,
@@ -110,12 +119,15 @@ def _read_served(
         prediction_log.CLIENT,
     ]
     if not log.exists():
-        return pd.DataFrame(columns=[*names, prediction_log.ARM, prediction_log.MODEL_VERSION])
+        return pd.DataFrame(columns=[*names, prediction_log.ARM, prediction_log.MODEL_VERSION]), KeyDraw()
     there = set(log.columns())
     own = [*names, prediction_log.ARM, prediction_log.MODEL_VERSION, *(name for name in slices if name in there)]
     arms: tuple[prediction_log.Arm, ...] = (*prediction_log.ANSWERED, *(("shadow",) if batch else ()))
-    rows = prediction_log.read(log, window, event_time, columns=own, arms=arms)
-    return rows if batch else rows[~rows[prediction_log.CLIENT].isin([prediction_log.BATCH, prediction_log.FILE])]
+    draw = draw_of(log, window, most_rows(len(own))).halved()
+    rows = read_drawn(log, window, event_time, own, draw=draw, arms=arms, with_requests=True)
+    if not batch:
+        rows = rows[~rows[prediction_log.CLIENT].isin([prediction_log.BATCH, prediction_log.FILE])]
+    return rows, draw
 
 
 def _requests(rows: pd.DataFrame) -> pd.DataFrame:
@@ -144,6 +156,7 @@ class StepComparison:
         plan: The compared versions, and the metric.
         mature: Labels of rows before this moment are complete enough.
         slices: Columns by whose values a shadow's answers are compared.
+        draw: The keys whose rows are compared; rows are counted by it.
     """
 
     event_time: str
@@ -152,12 +165,13 @@ class StepComparison:
     plan: TrialPlan
     mature: datetime
     slices: Sequence[str] = ()
+    draw: KeyDraw = field(default_factory=KeyDraw)
 
     def step(self, share: float, window: Window, ours: pd.DataFrame, theirs: pd.DataFrame) -> StepEvidence:
         """Count and compare the predictions of the challenger (`ours`) and the champion in a step."""
         if self.plan.is_shadow:
             return self._shadow_step(share, window, ours, theirs)
-        evidence = StepEvidence(share=share, window=window, challenger_rows=len(ours), champion_rows=len(theirs))
+        evidence = self._counted(share, window, ours, theirs)
         old = [arm[(arm[self.event_time] < self.mature) & arm[labels.LABEL].notna()] for arm in (ours, theirs)]
         if min(map(len, old)) < _FEW:
             reason = f"an arm has {min(map(len, old)):,} mature labels in a step; at least {_FEW} are needed"
@@ -183,7 +197,7 @@ class StepComparison:
         """Compare the predictions of both on the same rows, in pairs."""
         both = ours[[KEY]].merge(theirs[[KEY, self.event_time]], on=KEY).sort_values([self.event_time, KEY])[KEY]
         new, old = (indexed_by_key(arm, KEY).loc[both].reset_index(drop=True) for arm in (ours, theirs))
-        evidence = StepEvidence(share=share, window=window, challenger_rows=len(both), champion_rows=len(theirs))
+        evidence = self._counted(share, window, both, theirs)
         if len(both):
             apart = divergence_by_slice(new, old, self.slices, self.task)
             evidence = evidence.model_copy(update={"agreement": self._agreement(new, old), "divergence": apart})
@@ -214,6 +228,11 @@ class StepComparison:
             standard_error=max(0.0, compared.upper - compared.difference) / NormalDist().inv_cdf(_CONFIDENCE),
         )
         return evidence.model_copy(update={"labels": compared.rows, "quality": gap})
+
+    def _counted(self, share: float, window: Window, ours: Sized, theirs: Sized) -> StepEvidence:
+        """Return the numbers of predictions of both arms, which the draw tells."""
+        challenger, champion = (round(len(arm) / self.draw.share) for arm in (ours, theirs))
+        return StepEvidence(share=share, window=window, challenger_rows=challenger, champion_rows=champion)
 
     def _agreement(self, new: pd.DataFrame, old: pd.DataFrame) -> float:
         """Return how far both agree: the share of equal answers, or the correlation of numbers."""

@@ -85,6 +85,23 @@ def test_a_queue_goes_out_as_csv_and_comes_back(context: Context, rows: pd.DataF
     assert (1 / answers.inclusion).sum() == pytest.approx(queue.candidates, rel=0.4)
 
 
+def test_of_very_many_answers_a_draw_is_picked_from_and_its_share_is_in_the_probability(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 2,000 answers about 500 may be held: the probability of each pick counts those that were not drawn."""
+    monkeypatch.setattr("everfit.tasks.storage.table_parts.PART_ROWS", 300)
+    whole, _ = make(context, until=UNTIL - timedelta(seconds=1))
+    columns = len(context.workspace.table("delays", "predictions").columns())
+    monkeypatch.setattr("everfit.tasks.predictions.key_draw.MOST", 500 * max(columns, 16) // 16)
+
+    drawn, _ = make(context)
+
+    assert len(drawn.rows) == len(whole.rows) == 100
+    assert whole.candidates - 100 == pytest.approx(drawn.candidates, rel=0.15)
+    assert all(row.inclusion <= 0.26 for row in drawn.rows)
+    assert sum(1 / row.inclusion for row in drawn.rows) == pytest.approx(drawn.candidates, rel=0.35)
+
+
 def test_label_studio_tasks_go_out_and_its_exports_come_back(context: Context, tmp_path: Path) -> None:
     _, shown = make(context, 6)
     path = tmp_path / "tasks.json"
