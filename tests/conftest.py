@@ -68,11 +68,15 @@ def pytest_collection(session: pytest.Session) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Look for garbage again, but never in what was imported; configure Prefect's logging once per environment."""
+    """Look for garbage again, but never in what was imported; work out once what is alike in all tests."""
     if "prefect" in sys.modules:
         from support.prefect_logging import load_once
 
         load_once()
+    if "sqlalchemy" in sys.modules:
+        from support.databases import compile_once
+
+        compile_once()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)  # as a command has it
     gc.enable()
@@ -111,7 +115,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A Prefect server with a database of its own, for all tests of this process."""
     import prefect.context
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
-    from support.prefect_server import send_everything, serving
+    from support.prefect_server import send_everything, serving, without_task_runs
 
     # In newer versions of Prefect 3.8 other threads have the settings of a global context; in older ones there is none.
     of_threads = getattr(prefect.context, "_temporary_global_settings_context", nullcontext)
@@ -120,6 +124,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         # A thread that sends heartbeats looks once a second whether its flow has ended, and the flow waits for it.
         temporary_settings({PREFECT_API_URL: api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
         of_threads(prefect.context.get_settings_context()),
+        without_task_runs(),
     ):
         yield
         send_everything()
@@ -188,8 +193,10 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def _empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from support.databases import find_revision_once
     from support.prepared import copy_empty_mlflow
 
+    find_revision_once()
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     copy_empty_mlflow(path)
     return path

@@ -12,8 +12,10 @@ from prefect.client.orchestration import get_client
 from support.bootstrapping import MODEL, Server
 from support.deliveries import SPEC, deliveries, write_month
 from support.prepared import copied, prepared, sources, working_in
+from support.warm_popen import let_fork
 
 from everfit.tasks.evaluation import plots
+from everfit.tasks.monitoring.report import report_process
 
 
 @pytest.fixture(autouse=True)
@@ -23,6 +25,12 @@ def _no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
     `tests/unit/evaluation/test_report.py` draws them all, and commands in processes of their own do.
     """
     monkeypatch.setattr(plots, "_png", lambda _: b"")
+
+
+@pytest.fixture(autouse=True)
+def _forked_painter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that draws drift reports is forked: to import Evidently takes longer than to draw."""
+    let_fork(monkeypatch, report_process)
 
 
 @pytest.fixture
@@ -87,8 +95,6 @@ def tried_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
     `test_serving_check.py` starts the programs, and measures for as long as a turn does.
     """
-    from support.warm_popen import let_fork
-
     from everfit.infra.serving import capacity, check
     from everfit.tasks.evaluation import serving_check
 

@@ -10,6 +10,7 @@ import yaml
 from mlflow import MlflowClient
 from prefect.client.orchestration import get_client
 from support.deliveries import SPEC, deliveries, write_month
+from support.prefect_server import with_task_runs
 from support.processes import everfit
 
 from everfit.blocks.errors import ArtifactError, WorkspaceError
@@ -52,7 +53,8 @@ def turn(workspace: Path, mlflow_uri: str) -> dict[str, Any]:
     }
     path = workspace.parent / "deliveries.yaml"
     path.write_text(yaml.safe_dump(spec))
-    return result_of(training(str(path), MARCH, Trigger(), return_state=True))
+    with with_task_runs():
+        return result_of(training(str(path), MARCH, Trigger(), return_state=True))
 
 
 def test_a_turn_can_be_made_again_to_the_same_result(turn: dict[str, Any], mlflow_uri: str, tmp_path: Path) -> None:

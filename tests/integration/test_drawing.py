@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from support.drifting import drift_between
 from support.evidently import break_evidently
+from support.warm_popen import let_fork
 
 from everfit.blocks.monitoring import MonitoringPolicy, ServiceHealthPolicy
 from everfit.tasks.monitoring.report import report_process
@@ -19,7 +20,9 @@ POLICY = MonitoringPolicy(report_rows=500, service_health=ServiceHealthPolicy(to
 
 
 @pytest.fixture(autouse=True)
-def _no_painter_is_left() -> Iterator[None]:
+def _forked_painters_and_none_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """To import Evidently takes longer than to draw; stories of a broken one start the program."""
+    let_fork(monkeypatch, report_process)
     report_process.close()
     yield
     report_process.close()

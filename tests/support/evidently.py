@@ -1,9 +1,12 @@
 """An Evidently that breaks, in the processes that are started from now on."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
+
+from everfit.tasks.monitoring.report import report_process
 
 _BROKEN = """
 from unittest.mock import MagicMock
@@ -34,3 +37,4 @@ def break_evidently(folder: Path, monkeypatch: pytest.MonkeyPatch, base: str) ->
     for name in ("__init__", *_PARTS):
         (place / f"{name}.py").write_text(broken, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(place.parent), prepend=os.pathsep)
+    monkeypatch.setattr(report_process, "subprocess", subprocess)  # a forked process has the real one already

@@ -5,7 +5,10 @@ It would take a part of a second in each forked process, and copy the memory tha
 
 import gc
 
+from support.databases import compile_once, find_revision_once
 from support.prefect_logging import load_as_a_command
 
 load_as_a_command()
+compile_once()
+find_revision_once()
 gc.freeze()

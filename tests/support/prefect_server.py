@@ -12,7 +12,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 from support.prepared import KEPT, locked
+
+_TELL = "emit_task_run_state_change_event"
+"""What Prefect's engine of tasks calls to tell a state of a run."""
 
 _IDLE = """
 import asyncio, docket
@@ -59,6 +63,31 @@ def serving(folder: Path) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
+
+
+@contextmanager
+def without_task_runs() -> Iterator[None]:
+    """Tell no server of the states of tasks.
+
+    To tell them, take them in and store them is more than half of what a server does for a flow, and hardly a test
+    looks for a task's run on it: those that do ask for `with_task_runs`. Runs in processes of their own are told.
+    """
+    from prefect import task_engine
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(task_engine, _TELL, lambda **_: None)
+        yield
+
+
+@contextmanager
+def with_task_runs() -> Iterator[None]:
+    """Tell the server of the states of tasks, as ever."""
+    from prefect import task_engine
+    from prefect.utilities import engine
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(task_engine, _TELL, getattr(engine, _TELL))
+        yield
 
 
 def send_everything() -> None:

@@ -31,6 +31,7 @@ PRELOADED = (
     "everfit.infra.serving.app",
     *("prefect.flow_engine", "prefect.task_engine", "anyio._backends._asyncio", "graphviz"),
     *("mlflow.pyfunc", "git", "pyarrow.dataset"),  # a turn, a service or a command imports them when it comes to them
+    "support.quiet_evidently",
     "support.frozen",
 )
 _TESTS = str(Path(__file__).parents[1])
