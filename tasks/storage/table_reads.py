@@ -191,6 +191,7 @@ class TableReads:
         Arrow opens the files of a local folder itself. Delta's own file system is Python, which Arrow's threads call
         while they read ahead: that is slow, and if the interpreter ends meanwhile, the process crashes or hangs. Delta
         also makes an expression of the statistics of every column of every file, which takes longer than opening it.
+        A file is read as it is needed: to fetch all of it before is for stores far away, and holds twice the memory.
         """
         if "://" in self.uri or table.protocol().min_reader_version > 1:
             bounds = [f"{DAY} >= '{since}'"] * (since is not None) + [f"{DAY} <= '{until}'"] * (until is not None)
@@ -201,7 +202,7 @@ class TableReads:
 
         added = within_ranges(pa.table(table.get_add_actions(flatten=True)), ranges or {})
         folder = fs.SubTreeFileSystem(self.uri, fs.LocalFileSystem())
-        parquet = pds.ParquetFileFormat(default_fragment_scan_options=pds.ParquetFragmentScanOptions(pre_buffer=True))
+        parquet = pds.ParquetFileFormat(default_fragment_scan_options=pds.ParquetFragmentScanOptions(pre_buffer=False))
         fragments = [
             parquet.make_fragment(unquote(path), filesystem=folder, partition_expression=pds.field(DAY) == day)
             for path, day in zip(added["path"].to_pylist(), added[f"partition.{DAY}"].to_pylist(), strict=True)

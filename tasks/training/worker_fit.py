@@ -173,10 +173,10 @@ class WorkerFit:
             shapes = [(rows, width) if field == "features" else (rows,) for rows, width, *_ in described]
             kinds = [kind if field == "target" else "float64" for _, _, kind, _ in described]
             made = [
-                da.from_delayed(future, shape, kind)  # type: ignore[no-untyped-call]
+                da.from_delayed(future, shape, kind)
                 for future, shape, kind in zip(each(getattr, field), shapes, kinds, strict=True)
             ]
-            return da.concatenate(made)  # type: ignore[no-untyped-call]
+            return da.concatenate(made)
 
         features, target = array("features"), array("target")
         weights = None if self._data.spec.training.half_life is None else array("weights")
