@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from everfit.tasks.core.records import Window
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 PART_ROWS = 1_000_000
 """Rows of a part of several files; a file is never cut."""
+
+_KEPT_ROWS = 20_000
+"""Rows of a part that is kept when it was read: a look reads the labels of a small model six times."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,12 @@ class TablePart:
             time_column: Column of the window's time.
             columns: Columns to read.
         """
-        yield from table.batches(window, time_column, columns, version=self.version, files=self.files)
+        stamp = table.stamp(self.version) if self.rows <= _KEPT_ROWS else None
+        if stamp is None:
+            yield from table.batches(window, time_column, columns, version=self.version, files=self.files)
+        else:
+            for frame in _read(table.uri, stamp, self.files, window, time_column, tuple(columns)):
+                yield frame.copy()
 
 
 def table_parts(table: TableReads, window: Window | None = None, rows: int | None = None) -> list[TablePart]:
@@ -54,7 +63,7 @@ def table_parts(table: TableReads, window: Window | None = None, rows: int | Non
 
     if not table.exists():
         return []
-    opened, most = table.open(), PART_ROWS if rows is None else rows
+    opened, most = table.open_to_read(), PART_ROWS if rows is None else rows
     first, last = (None, None) if window is None else days_of(window, opened)
     added = pa.table(opened.get_add_actions(flatten=True)).select(["path", "num_records", f"partition.{DAY}"])
     parts: list[tuple[list[str], int]] = []
@@ -69,3 +78,16 @@ def table_parts(table: TableReads, window: Window | None = None, rows: int | Non
             files.append(path)
             parts[-1] = files, there + count
     return [TablePart(int(opened.version()), frozenset(files), count) for files, count in parts]
+
+
+@lru_cache(maxsize=4)
+def _read(  # noqa: PLR0917 - all of the key
+    uri: str,
+    stamp: tuple[int, ...],
+    files: frozenset[str],
+    window: Window | None,
+    time_column: str | None,
+    columns: tuple[str, ...],
+) -> "list[pd.DataFrame]":
+    """Return the rows of a part of a local table, at the version that its stamp begins with."""
+    return list(TableReads(uri).batches(window, time_column, columns, version=stamp[0], files=files))

@@ -71,15 +71,17 @@ class TableReads:
             raise WorkspaceError(f"the table at {self.uri!r} can't be read at version {version!r}: {reason}") from error
 
     @panics_as_errors()
-    def _at(self, version: int | None) -> "DeltaTable":
-        """Return the table at a version, to read alone: a local one that was opened before is not opened again.
+    def open_to_read(self, version: int | None = None) -> "DeltaTable":
+        """Open the table at a version, to read it alone: a local one that was opened before is not opened again.
 
         Opening reads all of the log, so its time grows with the days of the table, and a turn reads a table many times.
         """
-        commit = None if "://" in self.uri else _commit_file(self.uri, version)
-        if commit is None:
-            return self.open(version)
-        return _opened(self.uri, *commit)
+        commit = self.stamp(version)
+        return self.open(version) if commit is None else _opened(self.uri, *commit)
+
+    def stamp(self, version: int | None = None) -> tuple[int, ...] | None:
+        """Return what tells a local table at a version from any other, beginning with the version; else None."""
+        return None if "://" in self.uri else _commit_file(self.uri, version)
 
     def exists(self) -> bool:
         """Return whether anything was ever appended."""
@@ -91,17 +93,17 @@ class TableReads:
 
     def period(self, version: int | None = None) -> Period:
         """Return the longest period that a partition covers."""
-        return partition_period(self._at(version))
+        return partition_period(self.open_to_read(version))
 
     def version(self) -> int:
         """Return the newest version."""
-        return int(self._at(None).version())
+        return int(self.open_to_read().version())
 
     def columns(self, version: int | None = None) -> dict[str, str]:
         """Return the columns with their types, as Arrow names them."""
         import pyarrow as pa
 
-        return {item.name: str(item.type) for item in pa.schema(self._at(version).schema().to_arrow())}
+        return {item.name: str(item.type) for item in pa.schema(self.open_to_read(version).schema().to_arrow())}
 
     def arrow_batches(
         self,
@@ -118,7 +120,7 @@ class TableReads:
             version: Version of the table; by default the newest.
             ranges: Files may be left out that have no row within these ranges and none without a value there.
         """
-        scanner = self._files(self._at(version), ranges=ranges or {}).scanner(
+        scanner = self._files(self.open_to_read(version), ranges=ranges or {}).scanner(
             columns=list(columns), filter=condition, batch_readahead=2, fragment_readahead=2
         )
         for batch in scanner.to_batches():
@@ -137,7 +139,7 @@ class TableReads:
         import pyarrow.compute as pc
         import pyarrow.dataset as pds
 
-        table = self._at(None)
+        table = self.open_to_read()
         for text in sorted({str(partition[DAY]) for partition in table.partitions()}, reverse=latest):
             day = date.fromisoformat(text)
             there = pds.field(time_column).is_valid()
@@ -159,7 +161,7 @@ class TableReads:
     ) -> "tuple[pds.Dataset, pds.Expression | None]":
         import pyarrow.dataset as pds
 
-        table = self._at(version)
+        table = self.open_to_read(version)
         if window is None:
             return self._files(table, only=files), None
         # The partition excludes whole files before they are opened, and the time is exact.
@@ -175,7 +177,7 @@ class TableReads:
 
     def dataset(self, version: int | None = None) -> "pds.Dataset":
         """Return the files of a version as an Arrow dataset."""
-        return self._files(self._at(version))
+        return self._files(self.open_to_read(version))
 
     def _files(
         self,
