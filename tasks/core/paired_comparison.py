@@ -13,6 +13,28 @@ def _is_none(value: object) -> bool:
     return value is None  # left out of the JSON, so that evidence without it keeps its digest
 
 
+def _is_zero(value: object) -> bool:
+    return value == 0
+
+
+class Autocorrelation(Record):
+    """What gains by group, in order of time, tell about how closely neighbouring groups hang together."""
+
+    grouped_by: str = Field(description="The unit of time, such as days.")
+    groups: int = Field(ge=1)
+    log_likelihoods: tuple[FiniteFloat, ...] = Field(
+        description="At each autocorrelation that the error is averaged over, less the greatest."
+    )
+
+
+class EarlierGains(Record):
+    """What the gains over an earlier champion tell about how closely the gains over the present one hang together."""
+
+    champion: int = Field(description="The version of the earlier champion.")
+    overall: Autocorrelation | None = None
+    within: Autocorrelation | None = Field(default=None, description="Of the gains within groups, where measured.")
+
+
 class WithinGroups(Record):
     """How two models differ among rows of the same group, such as the same day: what a group shares cancels."""
 
@@ -21,6 +43,12 @@ class WithinGroups(Record):
     degrees_of_freedom: FiniteFloat
     groups: int
     grouped_by: str = Field(description="Such as days.")
+    autocorrelation: Autocorrelation | None = Field(
+        default=None, exclude_if=_is_none, description="Of these gains, for later comparisons of the model."
+    )
+    earlier_groups: int = Field(
+        default=0, exclude_if=_is_zero, description="Groups of earlier comparisons that the error counts too."
+    )
 
     def reach(self, confidence: float, growth: float = 1.0) -> float:
         """Return how far below the difference its one-sided lower bound is.
@@ -57,6 +85,12 @@ class PairedComparison(Record):
     )
     groups: int | None = Field(default=None, exclude_if=_is_none, description="Groups of dependent rows.")
     grouped_by: str | None = Field(default=None, exclude_if=_is_none, description="Such as days, or a column.")
+    autocorrelation: Autocorrelation | None = Field(
+        default=None, exclude_if=_is_none, description="Of these gains, for later comparisons of the model."
+    )
+    earlier_groups: int = Field(
+        default=0, exclude_if=_is_zero, description="Groups of earlier comparisons that the error counts too."
+    )
     within: WithinGroups | None = Field(
         default=None, exclude_if=_is_none, description="Among rows of the same time, where that is more certain."
     )

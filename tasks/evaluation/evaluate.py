@@ -18,14 +18,14 @@ from everfit.blocks.policy import format_duration
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.column_words import namesakes_of
 from everfit.tasks.core.metric_scale import scale_of
-from everfit.tasks.core.paired_comparison import PairedComparison
+from everfit.tasks.core.paired_comparison import EarlierGains, PairedComparison
 from everfit.tasks.core.records import ModelVersion, Window
 from everfit.tasks.data.row_choice import label_is_visible
 from everfit.tasks.data.split import Sample, TrainingData
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.evaluation.leakage import filled_with_the_label, parts_of_the_target, suspected_leaks
 from everfit.tasks.evaluation.measurement import Incumbent, Measurement
-from everfit.tasks.evaluation.model_comparison import compare_models
+from everfit.tasks.evaluation.model_comparison import Earlier, compare_models
 from everfit.tasks.evaluation.scored_rows import EarlierModel, ScoredRows, score_rows
 from everfit.tasks.evaluation.slices import slice_columns
 from everfit.tasks.gate import Evidence
@@ -53,6 +53,8 @@ def evaluate(
     incumbent: Incumbent | None,
     validation: Validation,
     attempt: int = 1,
+    *,
+    earlier: Sequence[EarlierGains] = (),
 ) -> Evidence:
     """Measure the challenger against the champion and a dummy, and whatever else the gate's policy asks for.
 
@@ -64,6 +66,7 @@ def evaluate(
         incumbent: The champion; None when there is none yet.
         validation: The validation of the turn's data.
         attempt: Number of this comparison with the champion, from 1 on.
+        earlier: What comparisons with earlier champions tell about how closely gains hang together, oldest first.
 
     Raises:
         DataError: No row is left that neither model has trained on, or labels and scores are impossible.
@@ -93,8 +96,9 @@ def evaluate(
         challenger=values["challenger"],
         champion=values.get("champion"),
         dummy=values["dummy"],
-        comparison=_compared(spec, scored, "champion", unmeasured) if incumbent else None,
+        comparison=_compared(spec, scored, "champion", unmeasured, earlier) if incumbent else None,
         attempt=attempt,
+        earlier_gains=tuple(earlier),
         dummy_comparison=_compared(spec, scored, "dummy", unmeasured),
         expectations_passed=validation.passed,
         suspected_leaks=leaks(data, training),
@@ -300,11 +304,13 @@ class _Unmeasured:
     too_few_rows: dict[str, str] = field(default_factory=dict)
 
 
-def _compared(spec: ModelSpec, scored: ScoredRows, other: str, unmeasured: _Unmeasured) -> PairedComparison | None:
+def _compared(
+    spec: ModelSpec, scored: ScoredRows, other: str, unmeasured: _Unmeasured, earlier: Earlier = None
+) -> PairedComparison | None:
     """Compare the challenger with another model. Where that is impossible, note the reason."""
     check = "dummy" if other == "dummy" else "comparison"
     try:
-        return compare_models(spec, scored, other)
+        return compare_models(spec, scored, other, earlier)
     except (MetricError, NotEnoughError) as error:
         unmeasured.reasons[check] = str(error)
         if isinstance(error, NotEnoughError):

@@ -1,12 +1,14 @@
 """Compare the challenger with another model on scored rows, as the gate's policy says."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.core.paired_comparison import PairedComparison
+from everfit.tasks.core.paired_comparison import EarlierGains, PairedComparison
 from everfit.tasks.evaluation.scored_rows import ScoredRows, resampling_days
 from everfit.tasks.statistics.comparison import compare
 from everfit.tasks.statistics.dependent_comparison import compare_dependent
@@ -14,15 +16,18 @@ from everfit.tasks.statistics.dependent_rows import Rows
 from everfit.tasks.statistics.metrics import Floats, Metric, metric
 
 Codes = npt.NDArray[np.int64]
+Earlier = Sequence[EarlierGains] | None
 
 
-def compare_models(spec: ModelSpec, scored: ScoredRows, other: str) -> PairedComparison:
+def compare_models(spec: ModelSpec, scored: ScoredRows, other: str, earlier: Earlier = None) -> PairedComparison:
     """Compare the challenger with another model.
 
     Args:
         spec: Its gate says which rows count as independent, and with which confidence to bound the difference.
         scored: The rows, scored by both.
         other: Name of the other model, such as `champion`.
+        earlier: What earlier comparisons of the model tell about how closely its gains hang together, oldest first.
+            What this one tells is recorded then, for later ones. Without it neither is done.
 
     Raises:
         DataError: The rows lack the column of the entity.
@@ -30,10 +35,17 @@ def compare_models(spec: ModelSpec, scored: ScoredRows, other: str) -> PairedCom
         NotEnoughError: There are too few rows, or too few of a class.
     """
     measured = metric(spec.metric, spec.task)
-    return compare_rows(spec, scored, measured, scored.scores["challenger"], scored.scores[other])
+    return compare_rows(spec, scored, measured, scored.scores["challenger"], scored.scores[other], earlier)
 
 
-def compare_rows(spec: ModelSpec, scored: ScoredRows, measured: Metric, new: Floats, old: Floats) -> PairedComparison:
+def compare_rows(  # noqa: PLR0917 - the same rows as several arrays
+    spec: ModelSpec,
+    scored: ScoredRows,
+    measured: Metric,
+    new: Floats,
+    old: Floats,
+    earlier: Earlier = None,
+) -> PairedComparison:
     """Compare two answers to each row by a metric.
 
     Args:
@@ -42,6 +54,7 @@ def compare_rows(spec: ModelSpec, scored: ScoredRows, measured: Metric, new: Flo
         measured: The metric.
         new: Scores of the challenger; shape (rows,) or (rows, classes).
         old: Scores of the other model.
+        earlier: As in `compare_models`.
 
     Raises:
         DataError: As in `compare_models`; so are its other errors.
@@ -67,6 +80,7 @@ def compare_rows(spec: ModelSpec, scored: ScoredRows, measured: Metric, new: Flo
                 {} if whole is None else {str(spec.columns.entity): whole[order]},
             ),
             spec.gate.confidence,
+            earlier,
         )
     return compare(
         scored.truth,

@@ -2,6 +2,7 @@
 
 from everfit.blocks.gating import GatePolicy
 from everfit.tasks.core.figures import Figure, in_digits
+from everfit.tasks.core.paired_comparison import PairedComparison, WithinGroups
 from everfit.tasks.gate.checks.comparison import DECAY, FIRST_SHARE, error_of_try, judge_decisive
 from everfit.tasks.gate.earlier_releases import odds_in_words, release_odds
 from everfit.tasks.gate.evidence import Evidence
@@ -29,13 +30,23 @@ def comparison_figures(evidence: Evidence, policy: GatePolicy) -> tuple[Figure, 
             origin=f"{paired.metric}: {in_digits(paired.challenger)} against {in_digits(paired.champion)}, "
             f"{paired.rows:,} rows{groups}",
         ),
-        Figure(name="standard error", value=in_digits(paired.deviation), origin=paired.method),
+        Figure(
+            name="standard error",
+            value=in_digits(paired.deviation),
+            origin=paired.method + _earlier_groups(paired),
+        ),
     ]
     within = paired.within
     if within is not None:
         origin = f"{paired.metric} among rows of the same time, {within.groups:,} groups by {within.grouped_by}"
         figures.append(Figure(name="gain within groups", value=in_digits(within.difference), origin=origin))
-        figures.append(Figure(name="standard error within groups", value=in_digits(within.standard_error)))
+        figures.append(
+            Figure(
+                name="standard error within groups",
+                value=in_digits(within.standard_error),
+                origin=_earlier_groups(within).removeprefix("; "),
+            )
+        )
     if judged.within and within is not None:
         gain, deviation, freedom = within.difference, within.standard_error, within.degrees_of_freedom
     quantile = (gain - judged.lower) / deviation if deviation > 0 else 0.0
@@ -78,6 +89,14 @@ def comparison_figures(evidence: Evidence, policy: GatePolicy) -> tuple[Figure, 
             origin=_origin_of_bound(evidence, policy),
         ),
     )
+
+
+def _earlier_groups(paired: PairedComparison | WithinGroups) -> str:
+    """Return which earlier comparisons the error counts too, in words."""
+    if not paired.earlier_groups or paired.autocorrelation is None:
+        return ""
+    unit = paired.autocorrelation.grouped_by
+    return f"; {paired.earlier_groups:,} {unit} of earlier champions tell how closely {unit} hang together"
 
 
 def _origin_of_bound(evidence: Evidence, policy: GatePolicy) -> str:

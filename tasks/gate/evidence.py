@@ -9,7 +9,7 @@ from typing import Annotated, Self, TypeVar
 from pydantic import AwareDatetime, BeforeValidator, Field, JsonValue, model_validator
 
 from everfit.tasks.core.metric_scale import MetricScale
-from everfit.tasks.core.paired_comparison import PairedComparison
+from everfit.tasks.core.paired_comparison import EarlierGains, PairedComparison
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.gate.earlier_releases import EarlierRelease, release_odds
 from everfit.tasks.gate.remedies import RemediesTried
@@ -192,6 +192,9 @@ class Evidence(Record):
     )
     earlier_releases: tuple[EarlierRelease, ...] = Field(
         default=(), exclude_if=_is_empty, description="Those that live rows have judged since, oldest first."
+    )
+    earlier_gains: tuple[EarlierGains, ...] = Field(
+        default=(), exclude_if=_is_empty, description="Comparisons with earlier champions, oldest first."
     )
     remedies: RemediesTried | None = Field(
         default=None, exclude_if=_is_unknown, description="The smaller remedies, if the turn has tried any."

@@ -1,24 +1,27 @@
 """Compare two models on rows that depend on each other, over all rows and within groups of time."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import t
 
 from everfit.blocks.errors import NotEnoughError
-from everfit.tasks.core.paired_comparison import PairedComparison, WithinGroups
+from everfit.tasks.core.paired_comparison import EarlierGains, PairedComparison, WithinGroups
 from everfit.tasks.statistics.dependent_rows import GroupedGain, Rows, gain_within_groups, grouped_gain, time_groups
 
 _CLEARLY_SMALLER = 0.8
 """Share of the other error; where rows of a day have little in common, the errors differ by chance alone."""
 
 
-def compare_dependent(rows: Rows, confidence: float) -> PairedComparison:
+def compare_dependent(rows: Rows, confidence: float, earlier: Sequence[EarlierGains] | None = None) -> PairedComparison:
     """Compare two models on rows that depend on each other.
 
     Args:
         rows: The rows.
         confidence: Confidence of each one-sided bound, in (0.5, 1).
+        earlier: What earlier comparisons of the model tell about how closely its gains hang together, oldest first.
+            What this one tells is recorded then, for later ones. Without it neither is done.
 
     Raises:
         DataError: The labels or scores are impossible.
@@ -42,7 +45,7 @@ def compare_dependent(rows: Rows, confidence: float) -> PairedComparison:
         none = {"difference": 0.0, "lower": 0.0, "upper": 0.0, "p_value": 1.0, "p_value_worse": 1.0}
         return PairedComparison.model_validate({**known, **none, "method": "identical"})
     checked = rows._replace(y=y, new=new, old=old)
-    gain = grouped_gain(checked)
+    gain = grouped_gain(checked, [one.overall for one in earlier or () if one.overall is not None])
     freedom = gain.degrees_of_freedom  # to freeze the distribution takes as long as to leave the groups out
     reach = float(t.ppf(confidence, freedom)) * gain.standard_error
     # Gains without any spread over the groups are as sure as they can be.
@@ -60,22 +63,20 @@ def compare_dependent(rows: Rows, confidence: float) -> PairedComparison:
             "degrees_of_freedom": gain.degrees_of_freedom,
             "groups": gain.groups,
             "grouped_by": gain.unit,
-            "within": _recorded(_more_certain_within(checked, gain), checked),
+            "autocorrelation": None if earlier is None else gain.autocorrelation,
+            "earlier_groups": gain.earlier_groups,
+            "within": _within(checked, gain, earlier),
         }
     )
 
 
-def _more_certain_within(rows: Rows, gain: GroupedGain) -> GroupedGain | None:
+def _within(rows: Rows, gain: GroupedGain, earlier: Sequence[EarlierGains] | None) -> WithinGroups | None:
     """Return the gain within groups of time if its error is clearly smaller than that of the gain over all rows.
 
     The choice depends on the errors alone and not on the gains, so it makes no gain more likely.
     """
-    within = gain_within_groups(rows)
-    return within if within is not None and within.reach < _CLEARLY_SMALLER * gain.reach else None
-
-
-def _recorded(within: GroupedGain | None, rows: Rows) -> WithinGroups | None:
-    if within is None:
+    within = gain_within_groups(rows, [one.within for one in earlier or () if one.within is not None])
+    if within is None or within.reach >= _CLEARLY_SMALLER * gain.reach:
         return None
     return WithinGroups(
         difference=within.gain,
@@ -83,4 +84,6 @@ def _recorded(within: GroupedGain | None, rows: Rows) -> WithinGroups | None:
         degrees_of_freedom=within.degrees_of_freedom,
         groups=within.groups,
         grouped_by=time_groups(rows.times)[1],
+        autocorrelation=None if earlier is None else within.autocorrelation,
+        earlier_groups=within.earlier_groups,
     )

@@ -6,7 +6,7 @@ other too; `ordered_mean.py` widens the error by that.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +14,10 @@ import numpy.typing as npt
 from scipy.stats import t
 
 from everfit.blocks.errors import NotEnoughError
+from everfit.tasks.core.paired_comparison import Autocorrelation
+from everfit.tasks.statistics.autocorrelation import autocorrelation_of, counted, weights_before
 from everfit.tasks.statistics.metrics import Floats, Metric
-from everfit.tasks.statistics.ordered_mean import MeanError, error_of_mean
+from everfit.tasks.statistics.ordered_mean import error_of_mean
 from everfit.tasks.statistics.weighted_metrics import LeavesOut, Weighted
 from everfit.tasks.statistics.within_groups import WITHIN, Within
 
@@ -48,6 +50,8 @@ class GroupedGain(NamedTuple):
             follows.
         groups: Number of groups that were left out, one at a time.
         unit: The unit that groups the rows.
+        autocorrelation: What the gains by time tell about how closely neighbours hang together.
+        earlier_groups: Number of groups of earlier comparisons that the error counts too.
     """
 
     gain: float
@@ -55,6 +59,8 @@ class GroupedGain(NamedTuple):
     degrees_of_freedom: float
     groups: int
     unit: str
+    autocorrelation: Autocorrelation | None = None
+    earlier_groups: int = 0
 
     @property
     def reach(self) -> float:
@@ -109,21 +115,29 @@ class Rows(NamedTuple):
     whole: Mapping[str, npt.ArrayLike] = {}
 
 
-def grouped_gain(rows: Rows) -> GroupedGain:
+def grouped_gain(rows: Rows, earlier: Sequence[Autocorrelation] = ()) -> GroupedGain:
     """Return how much better one model is than another, with an error that counts dependent rows once.
 
     The rows are grouped by time, and by each kind of entity; the widest error counts. Leaving out groups of unequal
     size: F. M. T. A. Busing, E. Meijer and R. van der Leeden, "Delete-m jackknife for unequal m", Statistics and
     Computing 9 (1999).
 
+    Args:
+        rows: The rows.
+        earlier: What earlier comparisons of the model tell about the autocorrelation, oldest first.
+
     Raises:
         NotEnoughError: There are too few groups, or too few rows of a class, for a standard error.
     """
-    return _least_certain(_Pair.of(rows), rows)
+    return _least_certain(_Pair.of(rows), rows, earlier)
 
 
-def gain_within_groups(rows: Rows) -> GroupedGain | None:
+def gain_within_groups(rows: Rows, earlier: Sequence[Autocorrelation] = ()) -> GroupedGain | None:
     """Return how much better one model is among rows of the same time, with an error as `grouped_gain` has it.
+
+    Args:
+        rows: The rows.
+        earlier: As in `grouped_gain`, of gains within groups.
 
     Returns:
         None if the metric has no value within groups, if too few groups have one, or if the answers differ by
@@ -137,7 +151,7 @@ def gain_within_groups(rows: Rows) -> GroupedGain | None:
         return None
     pair = _PairWithin.of(rows, prepare(rows.y, rows.new, groups), prepare(rows.y, rows.old, groups))
     try:
-        return _least_certain(pair, rows) if math.isfinite(pair.gain) else None
+        return _least_certain(pair, rows, earlier) if math.isfinite(pair.gain) else None
     except NotEnoughError:
         return None
 
@@ -148,18 +162,47 @@ def _constant_share(differences: Floats) -> float:
     return float(differences.mean()) ** 2 / whole if whole > 0 else 0.0
 
 
-def _least_certain(pair: "_Pair | _PairWithin", rows: Rows) -> GroupedGain:
+def _least_certain(pair: "_Pair | _PairWithin", rows: Rows, earlier: Sequence[Autocorrelation]) -> GroupedGain:
     """Return the gain with the widest of the errors by time and by each kind of entity."""
     by_time, unit = time_groups(rows.times, pair.most_groups)
-    estimates = [_jackknife(pair, by_time, unit, in_order=True)]
+    in_order = _in_order(pair, by_time, unit, earlier)
+    estimates = [in_order]
     for name, values in {**rows.entities, **rows.whole}.items():
         groups = np.asarray(np.unique(np.asarray(values), return_inverse=True)[1], dtype=np.int64)
         count = int(groups.max(initial=0)) + 1
         if (1 if name in rows.whole else _FEWEST_ENTITIES) <= count < rows.y.size:
             # Many entities are gathered at random, which leaves each whole and bounds the cost.
             gathered = np.random.default_rng(0).permutation(count) % min(count, pair.most_groups)
-            estimates.append(_jackknife(pair, gathered[groups], name, in_order=False))
+            deviations = _left_out(pair, gathered[groups], name)
+            independent = float(np.sqrt((deviations**2).mean()))
+            estimates.append(
+                GroupedGain(
+                    pair.gain,
+                    independent,
+                    float(deviations.size - 1),
+                    deviations.size,
+                    name,
+                    in_order.autocorrelation,
+                )
+            )
     return max(estimates, key=lambda estimate: estimate.reach)
+
+
+def _in_order(
+    pair: "_Pair | _PairWithin", groups: Groups, unit: str, earlier: Sequence[Autocorrelation]
+) -> GroupedGain:
+    """Return the gain with its error by groups of time."""
+    deviations, known = _left_out(pair, groups, unit), counted(earlier, unit)
+    error = error_of_mean(deviations, weights_before(known))
+    return GroupedGain(
+        pair.gain,
+        error.standard_error,
+        error.degrees_of_freedom,
+        deviations.size,
+        unit,
+        autocorrelation_of(deviations, unit),
+        sum(one.groups for one in known),
+    )
 
 
 class _PairWithin(NamedTuple):
@@ -241,7 +284,17 @@ class _Pair(NamedTuple):
         return new - old if self.metric.greater_is_better else old - new
 
 
-def _jackknife(pair: _Pair | _PairWithin, groups: Groups, unit: str, *, in_order: bool) -> GroupedGain:
+def _left_out(pair: _Pair | _PairWithin, groups: Groups, unit: str) -> Floats:
+    """Return how far the gain of each group is from that of all, so large that the mean square is the gain's variance.
+
+    Args:
+        pair: The two models.
+        groups: Number of each row's group; shape (rows,).
+        unit: The unit that groups the rows.
+
+    Returns:
+        Shape (groups,).
+    """
     metric, gain, rows = pair.metric, pair.gain, pair.rows
     sizes = np.bincount(groups).astype(np.float64)
     count = sizes.size
@@ -256,7 +309,4 @@ def _jackknife(pair: _Pair | _PairWithin, groups: Groups, unit: str, *, in_order
     shares = rows / sizes
     pseudo = shares * gain - (shares - 1) * left_out
     mean = float((pseudo / shares).sum())  # weighted by size
-    deviations = (pseudo - mean) / np.sqrt(shares - 1)
-    independent = MeanError(float(np.sqrt((deviations**2).mean())), float(count - 1))
-    error = error_of_mean(deviations) if in_order else independent
-    return GroupedGain(gain, error.standard_error, error.degrees_of_freedom, count, unit)
+    return np.asarray((pseudo - mean) / np.sqrt(shares - 1), dtype=np.float64)

@@ -13,15 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
+from everfit.tasks.statistics.autocorrelation import BEFORE, CORRELATIONS, FEWEST, likelihoods
 from everfit.tasks.statistics.weighted_metrics import Floats
 
-_CORRELATIONS = np.arange(10) / 10
-_BEFORE = np.array([0.5] + [0.5 / 9] * 9)
-"""The weights of these autocorrelations before the values are seen: as likely none as any."""
-_TREND, _NO_TREND = 0.3, 0.7
-"""The same of a linear trend as large as the spread around it, which is not taken for dependence, and of none."""
-_FEWEST = 4
-"""With fewer values nothing can be said about how they hang together."""
 _MATCHED = (0.95, 0.995)
 """The quantiles at which Student's t distribution stands for the average over the autocorrelations."""
 _HALVINGS = 20
@@ -40,12 +34,13 @@ class MeanError(NamedTuple):
     degrees_of_freedom: float
 
 
-def error_of_mean(deviations: Floats) -> MeanError:
+def error_of_mean(deviations: Floats, before: Floats = BEFORE) -> MeanError:
     """Return how uncertain a mean of values is whose neighbours may depend on each other.
 
     Args:
         deviations: The deviations of the values from their mean, in order, so large that their mean square is the
             variance of the mean of independent values; shape (values,).
+        before: The weights of the autocorrelations before the values are seen; shape (correlations,).
 
     Example:
         >>> independent, alike = error_of_mean(np.tile([1.0, -1.0], 10)), error_of_mean(np.repeat([1.0, -1.0], 10))
@@ -53,44 +48,22 @@ def error_of_mean(deviations: Floats) -> MeanError:
         True
     """
     count, total = deviations.size, float((deviations**2).sum())
-    if total == 0 or count < _FEWEST:
+    if total == 0 or count < FEWEST:
         return MeanError(float(np.sqrt(total / count)), float(count - 1))
-    weights, errors = _averaged(deviations / np.sqrt(total))
+    weights, errors = _averaged(deviations / np.sqrt(total), before)
     low, high = (_quantile(weights, errors, count - 1, probability) for probability in _MATCHED)
     freedom = _freedom(high / low, count - 1)
     return MeanError(float(np.sqrt(total)) * low / float(stdtrit(freedom, _MATCHED[0])), freedom)
 
 
-def _averaged(values: Floats) -> tuple[Floats, Floats]:
-    """Return the weight that the values leave each autocorrelation, with and without a trend, and its standard error.
-
-    The inverse of the correlations of a first-order autoregression has three diagonals, so each sum over pairs of
-    values is one over neighbours. A trend is orthogonal to a constant.
-    """
-    count, r = values.size, _CORRELATIONS
-    ones, moments = np.ones(count), np.arange(count, dtype=np.float64) - (count - 1) / 2
-    moments = moments / float(np.sqrt((moments**2).mean()))
-
-    def product(first: Floats, second: Floats) -> Floats:
-        ends = first[0] * second[0] + first[-1] * second[-1]
-        neighbours = first[:-1] @ second[1:] + first[1:] @ second[:-1]
-        summed: Floats = ((1 + r**2) * (first @ second) - r**2 * ends - r * neighbours) / (1 - r**2)
-        return summed
-
-    of_ones, of_moments, slope = product(ones, ones), product(moments, moments), product(moments, values)
-    around_mean = product(values, values) - product(ones, values) ** 2 / of_ones
-    around_trend = around_mean - slope**2 / (1 + of_moments)
-    evidence = np.log(_BEFORE) - 0.5 * ((count - 1) * np.log(1 - r**2) + np.log(of_ones))
-    logs = np.concatenate(
-        [
-            evidence + np.log(_NO_TREND) - (count - 1) / 2 * np.log(around_mean),
-            evidence + np.log(_TREND) - 0.5 * np.log(1 + of_moments) - (count - 1) / 2 * np.log(around_trend),
-        ]
-    )
+def _averaged(values: Floats, before: Floats) -> tuple[Floats, Floats]:
+    """Return the weight that is left for each autocorrelation, without and with a trend, and its standard error."""
+    count, found = values.size, likelihoods(values)
     lags = np.arange(1, count)
-    of_mean = (count + 2 * ((count - lags) * r[:, None] ** lags).sum(axis=1)) / count**2
+    of_mean = (count + 2 * ((count - lags) * CORRELATIONS[:, None] ** lags).sum(axis=1)) / count**2
+    logs = (np.log(before) + found.logs).ravel()
     weights = np.exp(logs - logs.max())
-    return weights / weights.sum(), np.sqrt(np.concatenate([around_mean * of_mean, around_trend * of_mean]))
+    return weights / weights.sum(), np.sqrt(found.squares * of_mean).ravel()
 
 
 def _quantile(weights: Floats, errors: Floats, freedom: float, probability: float) -> float:

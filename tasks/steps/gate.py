@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import everfit.tasks.gate as gate_room
 from everfit.blocks.errors import DataError
+from everfit.tasks.core.paired_comparison import EarlierGains
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation import evaluate as evaluate_room
@@ -12,6 +13,7 @@ from everfit.tasks.evaluation.class_changes import class_changes
 from everfit.tasks.evaluation.conversion import Conversion
 from everfit.tasks.evaluation.own_checks import with_own_checks
 from everfit.tasks.gate import Evidence, GateDecision
+from everfit.tasks.gate.earlier_gains import earlier_gains
 from everfit.tasks.gate.earlier_releases import EarlierRelease
 from everfit.tasks.monitoring.judged_releases import judged_releases
 from everfit.tasks.monitoring.triage_history import newest_judgements, read_triages, triage_entries
@@ -21,6 +23,9 @@ from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.training.results import Fitted
 
 logger = step_logger("everfit.training")
+
+_NEWEST = 60
+"""The number of the gate's decisions that are read for what they tell about the next one."""
 
 
 @step("compute")
@@ -70,7 +75,8 @@ def evaluate(turn: OpenTurn, data: TrainingData, challenger: Fitted) -> Evidence
         logger.warning("it is compared with no champion: %s", broken)
     incumbent = None if broken else incumbent_room.load_incumbent(turn.context, turn.entry)
     attempt = 1 if incumbent is None else incumbent_room.attempt(turn.context, turn.entry, incumbent.version)
-    evidence = evaluate_room.evaluate(data, challenger, incumbent, validation, attempt)
+    earlier = () if incumbent is None else _earlier_gains(turn, incumbent.version)
+    evidence = evaluate_room.evaluate(data, challenger, incumbent, validation, attempt, earlier=earlier)
     if broken and (version := incumbent_room.incumbent_version(turn.context, turn.entry)) is not None:
         evidence = evidence.model_copy(update={"broken_champion": broken, "replaces": version.version})
     releases = () if incumbent is None else _earlier_releases(turn)
@@ -78,6 +84,14 @@ def evaluate(turn: OpenTurn, data: TrainingData, challenger: Fitted) -> Evidence
     evidence = with_own_checks(evidence, data.spec.gate.checks)
     turn.keep(evidence=evidence)
     return evidence
+
+
+def _earlier_gains(turn: OpenTurn, champion: ModelVersion) -> tuple[EarlierGains, ...]:
+    """Return what comparisons with earlier champions tell about how closely the gains over this one hang together."""
+    context, until = turn.context, turn.entry.window.until
+    newest = context.ledger.decisions.of(context.spec.name, kind="gate", limit=_NEWEST)
+    kept = (decision.record.get("evidence") or {} for decision in newest if (decision.until or until) <= until)
+    return earlier_gains(kept, champion.trained_until)
 
 
 def _earlier_releases(turn: OpenTurn) -> tuple[EarlierRelease, ...]:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,6 +36,7 @@ from everfit.tasks.evaluation.remedies import Treatment, fit_remedy, treat
 from everfit.tasks.evaluation.remedy_ladder import EarlierVersion, Patient
 from everfit.tasks.gate import Evidence, decide
 from everfit.tasks.gate.checks.comparison import growth_to_show
+from everfit.tasks.gate.earlier_gains import earlier_gains
 from everfit.tasks.gate.earlier_releases import EarlierRelease, release_odds
 from everfit.tasks.monitoring.holdout import baseline_of, holdout_answers
 from everfit.tasks.monitoring.reference import make_reference
@@ -75,6 +77,7 @@ class Life:
         world: The world.
         folder: Where the dataset and the spec are.
         turns: All turns that were tried.
+        judged: The evidence of each comparison so far.
         releases: Window before which a champion was released, the champion before, and the new one.
         former: What earlier champions were fitted with.
         champion: The model in service.
@@ -89,6 +92,7 @@ class Life:
     world: World
     folder: Path
     turns: list[PastTurn] = field(default_factory=list)
+    judged: list[dict[str, Any]] = field(default_factory=list)
     releases: list[tuple[int, Incumbent | None, Incumbent]] = field(default_factory=list)
     former: list[Choice] = field(default_factory=list)
     champion: Incumbent | None = None
@@ -180,7 +184,10 @@ class Life:
         return growth_to_show(paired, bound, evidence.attempt, release_odds(evidence.earlier_releases))
 
     def _evidence(self, data: TrainingData, challenger: Fitted, attempt: int, until: datetime) -> Evidence:
-        evidence = evaluate(data, challenger, self.champion, PASSED, attempt)
+        seen = None if self.champion is None else self.champion.version.trained_until
+        earlier = () if seen is None else earlier_gains(self.judged, seen)
+        evidence = evaluate(data, challenger, self.champion, PASSED, attempt, earlier=earlier)
+        self.judged.append(evidence.model_dump(mode="json"))
         return evidence.model_copy(update={"earlier_releases": tuple(self._earlier_releases(until))})
 
     def _earlier_releases(self, until: datetime) -> Iterator[EarlierRelease]:

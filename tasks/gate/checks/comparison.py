@@ -7,6 +7,9 @@ before it again, so they err together: P. Armitage, C. McPherson and B. Rowe, "R
 accumulating data", Journal of the Royal Statistical Society A 132 (1969). Simulated with independent rows, of which
 each try sees at least a third as many again, all tries together err in at most 5 % where 5 % is allowed.
 
+How closely neighbouring days hang together, which the bound's error rests on, the days of earlier champions tell too:
+see `earlier_gains`.
+
 Where earlier releases of the model have paid, a life may err more often: see `earlier_releases`.
 
 Where the gain within days is more certain than the gain over all rows, a proof of either is enough, and the two share
@@ -175,9 +178,17 @@ def _reason(evidence: Evidence, paired: PairedComparison, judged: JudgedGain) ->
         f"the {percent(round(judged.confidence, 4))} lower bound of {'that' if within else 'the'} gain{tries} is "
         f"{number(judged.lower)} on {rows}"
     )
-    paid = _paid(evidence.earlier_releases)
-    result = f"{_difference(paired)}{within}, {joined} {sure}{paid}; {wanted}"
+    known = _earlier_groups(paired, judged) + _paid(evidence.earlier_releases)
+    result = f"{_difference(paired)}{within}, {joined} {sure}{known}; {wanted}"
     return result if judged.passed else f"{result}. {_power(paired, gain, judged)}"
+
+
+def _earlier_groups(paired: PairedComparison, judged: JudgedGain) -> str:
+    """Return by what the error is known, if earlier comparisons of the model count too."""
+    counted = paired.within if judged.within and paired.within is not None else paired
+    if not counted.earlier_groups or counted.autocorrelation is None:
+        return ""
+    return f" (its error counts {counted.earlier_groups:,} earlier {counted.autocorrelation.grouped_by} too)"
 
 
 def _paid(releases: Sequence[EarlierRelease]) -> str:

@@ -14,12 +14,26 @@ import pytest
 from support.gating import FULL_POLICY, SMALL, a_policy, compared, first_champion, measured
 
 from everfit.blocks.gating import GatePolicy
+from everfit.tasks.core.paired_comparison import EarlierGains
 from everfit.tasks.gate import Evidence, GateDecision, decide
 from everfit.tasks.gate.earlier_releases import EarlierRelease
 
 GOLDEN = Path(__file__).parent / "golden"
 
 
+_DAYS = {"grouped_by": "days", "groups": 28, "log_likelihoods": (-1.5, *(-1.0 for _ in range(8)), 0.0)}
+EARLIER = tuple(EarlierGains.model_validate({"champion": version, "overall": _DAYS}) for version in (1, 2))
+AFTER_EARLIER_DAYS = compared(
+    0.004,
+    -0.002,
+    method="jackknife",
+    standard_error=0.0035,
+    degrees_of_freedom=12.5,
+    groups=13,
+    grouped_by="days",
+    autocorrelation=_DAYS | {"groups": 13},
+    earlier_groups=56,
+)
 PAID = tuple(EarlierRelease(version=version, gain=0.02, chance=0.01) for version in (2, 3))
 
 
@@ -28,6 +42,7 @@ def _golden_cases() -> dict[str, tuple[Evidence, GatePolicy]]:
         "promote": (measured(), FULL_POLICY),
         "promote-first": (first_champion(), GatePolicy()),
         "promote-after-paid": (measured(earlier_releases=PAID), GatePolicy()),
+        "keep-after-earlier-days": (measured(comparison=AFTER_EARLIER_DAYS, earlier_gains=EARLIER), GatePolicy()),
         "keep-unsure": (measured(comparison=compared(0.004, -0.002)), GatePolicy()),
         "keep-waiting": (measured(comparison=compared(0.004, -0.002)), GatePolicy(wait_for_evidence=True)),
         "keep-many": (

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy.stats import t
+from support.autoregression import autoregression
 
 from everfit.tasks.gate.checks.comparison import error_of_try
 from everfit.tasks.statistics.ordered_mean import MeanError, error_of_mean
@@ -19,13 +20,6 @@ def chance(values: Floats) -> float:
     """Return the p-value of a mean that is not above 0."""
     error = uncertainty(values)
     return float(t.sf(values.mean() / error.standard_error, error.degrees_of_freedom))
-
-
-def autoregression(random: np.random.Generator, count: int, correlation: float) -> Floats:
-    values = random.normal(size=count)
-    for place in range(1, count):
-        values[place] = correlation * values[place - 1] + np.sqrt(1 - correlation**2) * values[place]
-    return values
 
 
 def by_definition(values: Floats, mean: float) -> float:

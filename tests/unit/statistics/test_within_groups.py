@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from everfit.tasks.core.paired_comparison import EarlierGains
 from everfit.tasks.statistics.dependent_comparison import compare_dependent
 from everfit.tasks.statistics.dependent_rows import Rows, gain_within_groups
 from everfit.tasks.statistics.metrics import metric
@@ -106,3 +107,17 @@ def test_a_metric_without_a_value_within_groups_and_few_groups_have_none() -> No
     assert gain_within_groups(Rows(rows.metric, rows.y[few], rows.new[few], rows.old[few], rows.times[few])) is None
     never = rows._replace(y=np.zeros(rows.y.size))
     assert gain_within_groups(never) is None
+
+
+def test_the_gain_within_days_counts_what_earlier_gains_within_days_told() -> None:
+    rows = _days(np.random.default_rng(1))
+    alone = compare_dependent(rows, 0.95, ()).within
+    assert alone is not None
+    assert alone.autocorrelation is not None
+    assert (alone.autocorrelation.grouped_by, alone.autocorrelation.groups, alone.earlier_groups) == ("days", 30, 0)
+    told = alone.autocorrelation.model_copy(update={"groups": 60, "log_likelihoods": (0.0, *[-20.0] * 9)})
+    after = compare_dependent(rows, 0.95, [EarlierGains(champion=1, within=told)]).within
+    assert after is not None
+    assert after.earlier_groups == 60
+    assert after.reach(0.95) < 0.8 * alone.reach(0.95)
+    assert compare_dependent(rows, 0.95, [EarlierGains(champion=1, overall=told)]).within == alone
