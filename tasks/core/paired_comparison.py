@@ -18,7 +18,7 @@ def _is_zero(value: object) -> bool:
 
 
 class Autocorrelation(Record):
-    """What gains by group, in order of time, tell about how closely neighbouring groups hang together."""
+    """The likelihood of gains by group, in order of time, at each autocorrelation that there may be."""
 
     grouped_by: str = Field(description="The unit of time, such as days.")
     groups: int = Field(ge=1)
@@ -28,11 +28,11 @@ class Autocorrelation(Record):
 
 
 class EarlierGains(Record):
-    """What the gains over an earlier champion tell about how closely the gains over the present one hang together."""
+    """The autocorrelation of the gains over an earlier champion, as evidence on the gains over the present one."""
 
     champion: int = Field(description="The version of the earlier champion.")
     overall: Autocorrelation | None = None
-    within: Autocorrelation | None = Field(default=None, description="Of the gains within groups, where measured.")
+    within: Autocorrelation | None = Field(default=None, description="The same of gains within groups, where measured.")
 
 
 class WithinGroups(Record):
@@ -43,9 +43,6 @@ class WithinGroups(Record):
     degrees_of_freedom: FiniteFloat
     groups: int
     grouped_by: str = Field(description="Such as days.")
-    autocorrelation: Autocorrelation | None = Field(
-        default=None, exclude_if=_is_none, description="Of these gains, for later comparisons of the model."
-    )
     earlier_groups: int = Field(
         default=0, exclude_if=_is_zero, description="Groups of earlier comparisons that the error counts too."
     )
@@ -86,7 +83,14 @@ class PairedComparison(Record):
     groups: int | None = Field(default=None, exclude_if=_is_none, description="Groups of dependent rows.")
     grouped_by: str | None = Field(default=None, exclude_if=_is_none, description="Such as days, or a column.")
     autocorrelation: Autocorrelation | None = Field(
-        default=None, exclude_if=_is_none, description="Of these gains, for later comparisons of the model."
+        default=None,
+        exclude_if=_is_none,
+        description="Autocorrelation of the gains by time, for later comparisons of the model.",
+    )
+    autocorrelation_within: Autocorrelation | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="The same of the gains within groups of time, whether or not these are the more certain ones.",
     )
     earlier_groups: int = Field(
         default=0, exclude_if=_is_zero, description="Groups of earlier comparisons that the error counts too."

@@ -66,7 +66,7 @@ def evaluate(
         incumbent: The champion; None when there is none yet.
         validation: The validation of the turn's data.
         attempt: Number of this comparison with the champion, from 1 on.
-        earlier: What comparisons with earlier champions tell about how closely gains hang together, oldest first.
+        earlier: The autocorrelation of comparisons with earlier champions, oldest first.
 
     Raises:
         DataError: No row is left that neither model has trained on, or labels and scores are impossible.

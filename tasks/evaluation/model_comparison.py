@@ -26,8 +26,8 @@ def compare_models(spec: ModelSpec, scored: ScoredRows, other: str, earlier: Ear
         spec: Its gate says which rows count as independent, and with which confidence to bound the difference.
         scored: The rows, scored by both.
         other: Name of the other model, such as `champion`.
-        earlier: What earlier comparisons of the model tell about how closely its gains hang together, oldest first.
-            What this one tells is recorded then, for later ones. Without it neither is done.
+        earlier: The autocorrelation of earlier comparisons of the model, oldest first. Its own is recorded then, for
+            later ones. Without it neither is done.
 
     Raises:
         DataError: The rows lack the column of the entity.

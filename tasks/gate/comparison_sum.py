@@ -93,9 +93,9 @@ def comparison_figures(evidence: Evidence, policy: GatePolicy) -> tuple[Figure, 
 
 def _earlier_groups(paired: PairedComparison | WithinGroups) -> str:
     """Return which earlier comparisons the error counts too, in words."""
-    if not paired.earlier_groups or paired.autocorrelation is None:
+    if not paired.earlier_groups:
         return ""
-    unit = paired.autocorrelation.grouped_by
+    unit = paired.grouped_by
     return f"; {paired.earlier_groups:,} {unit} of earlier champions tell how closely {unit} hang together"
 
 

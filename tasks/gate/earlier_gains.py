@@ -1,6 +1,6 @@
-"""What a model's earlier comparisons tell about how closely its gains hang together, as evidence for the next. Pure.
+"""The autocorrelation of a model's earlier comparisons, as evidence for the next one. Pure.
 
-Whether the gains of neighbouring days are alike can't be told from ten days. The lives of earlier champions have had
+Ten days don't show whether the gains of neighbouring days are alike. The lives of earlier champions have had
 days of their own, which the present comparison does not use: see `statistics/autocorrelation.py`.
 """
 
@@ -18,7 +18,7 @@ _MOST_CHAMPIONS = 12
 
 
 def earlier_gains(kept: Iterable[Mapping[str, Any]], since: datetime) -> tuple[EarlierGains, ...]:
-    """Return what the last comparison with each earlier champion tells, oldest first.
+    """Return the autocorrelation of the last comparison with each earlier champion, oldest first.
 
     Args:
         kept: The gate's evidence of earlier turns, as the ledger keeps it, oldest first. Evidence of an everfit that
@@ -37,8 +37,8 @@ def earlier_gains(kept: Iterable[Mapping[str, Any]], since: datetime) -> tuple[E
             continue
         gains = EarlierGains(
             champion=champion,
-            overall=_autocorrelation(paired),
-            within=_autocorrelation(paired.get("within") or {}),
+            overall=_autocorrelation(paired.get("autocorrelation")),
+            within=_autocorrelation(paired.get("autocorrelation_within")),
         )
         if gains.overall is not None or gains.within is not None:
             known.pop(champion, None)
@@ -46,8 +46,8 @@ def earlier_gains(kept: Iterable[Mapping[str, Any]], since: datetime) -> tuple[E
     return tuple(known.values())[-_MOST_CHAMPIONS:]
 
 
-def _autocorrelation(paired: Mapping[str, Any]) -> Autocorrelation | None:
+def _autocorrelation(kept: object) -> Autocorrelation | None:
     try:
-        return Autocorrelation.model_validate(paired.get("autocorrelation"), extra="ignore")
+        return Autocorrelation.model_validate(kept, extra="ignore")
     except ValidationError:
         return None

@@ -1,4 +1,4 @@
-"""What values in order tell about how closely neighbours hang together, and what earlier values add to that.
+"""How closely neighbours among values in order hang together, and what earlier values add to that.
 
 Ten values say little about it. Earlier values of the same kind, which no decision of now reads, say more: the weights
 of the autocorrelations before the values are seen are multiplied by the likelihood of the earlier ones, to a power
@@ -77,7 +77,7 @@ def likelihoods(values: Floats) -> Likelihoods:
 
 
 def autocorrelation_of(deviations: Floats, unit: str) -> Autocorrelation | None:
-    """Return what values tell about how closely they hang together, for later comparisons.
+    """Return how likely values are at each autocorrelation, for later comparisons.
 
     Args:
         deviations: As in `error_of_mean`.
@@ -97,7 +97,7 @@ def autocorrelation_of(deviations: Floats, unit: str) -> Autocorrelation | None:
     )
 
 
-def counted(earlier: Sequence[Autocorrelation], unit: str) -> tuple[Autocorrelation, ...]:
+def telling_comparisons(earlier: Sequence[Autocorrelation], unit: str) -> tuple[Autocorrelation, ...]:
     """Return which earlier comparisons tell about values of a unit: the newest of the same unit, a bounded number.
 
     Args:

@@ -20,8 +20,8 @@ def compare_dependent(rows: Rows, confidence: float, earlier: Sequence[EarlierGa
     Args:
         rows: The rows.
         confidence: Confidence of each one-sided bound, in (0.5, 1).
-        earlier: What earlier comparisons of the model tell about how closely its gains hang together, oldest first.
-            What this one tells is recorded then, for later ones. Without it neither is done.
+        earlier: The autocorrelation of earlier comparisons of the model, oldest first. Its own is recorded then, for
+            later ones. Without it neither is done.
 
     Raises:
         DataError: The labels or scores are impossible.
@@ -46,6 +46,7 @@ def compare_dependent(rows: Rows, confidence: float, earlier: Sequence[EarlierGa
         return PairedComparison.model_validate({**known, **none, "method": "identical"})
     checked = rows._replace(y=y, new=new, old=old)
     gain = grouped_gain(checked, [one.overall for one in earlier or () if one.overall is not None])
+    within = gain_within_groups(checked, [one.within for one in earlier or () if one.within is not None])
     freedom = gain.degrees_of_freedom  # to freeze the distribution takes as long as to leave the groups out
     reach = float(t.ppf(confidence, freedom)) * gain.standard_error
     # Gains without any spread over the groups are as sure as they can be.
@@ -64,19 +65,19 @@ def compare_dependent(rows: Rows, confidence: float, earlier: Sequence[EarlierGa
             "groups": gain.groups,
             "grouped_by": gain.unit,
             "autocorrelation": None if earlier is None else gain.autocorrelation,
+            "autocorrelation_within": None if earlier is None or within is None else within.autocorrelation,
             "earlier_groups": gain.earlier_groups,
-            "within": _within(checked, gain, earlier),
+            "within": None if within is None else _if_more_certain(within, gain, checked),
         }
     )
 
 
-def _within(rows: Rows, gain: GroupedGain, earlier: Sequence[EarlierGains] | None) -> WithinGroups | None:
+def _if_more_certain(within: GroupedGain, gain: GroupedGain, rows: Rows) -> WithinGroups | None:
     """Return the gain within groups of time if its error is clearly smaller than that of the gain over all rows.
 
     The choice depends on the errors alone and not on the gains, so it makes no gain more likely.
     """
-    within = gain_within_groups(rows, [one.within for one in earlier or () if one.within is not None])
-    if within is None or within.reach >= _CLEARLY_SMALLER * gain.reach:
+    if within.reach >= _CLEARLY_SMALLER * gain.reach:
         return None
     return WithinGroups(
         difference=within.gain,
@@ -84,6 +85,5 @@ def _within(rows: Rows, gain: GroupedGain, earlier: Sequence[EarlierGains] | Non
         degrees_of_freedom=within.degrees_of_freedom,
         groups=within.groups,
         grouped_by=time_groups(rows.times)[1],
-        autocorrelation=None if earlier is None else within.autocorrelation,
         earlier_groups=within.earlier_groups,
     )

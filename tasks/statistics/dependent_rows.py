@@ -15,7 +15,7 @@ from scipy.stats import t
 
 from everfit.blocks.errors import NotEnoughError
 from everfit.tasks.core.paired_comparison import Autocorrelation
-from everfit.tasks.statistics.autocorrelation import autocorrelation_of, counted, weights_before
+from everfit.tasks.statistics.autocorrelation import autocorrelation_of, telling_comparisons, weights_before
 from everfit.tasks.statistics.metrics import Floats, Metric
 from everfit.tasks.statistics.ordered_mean import error_of_mean
 from everfit.tasks.statistics.weighted_metrics import LeavesOut, Weighted
@@ -50,7 +50,7 @@ class GroupedGain(NamedTuple):
             follows.
         groups: Number of groups that were left out, one at a time.
         unit: The unit that groups the rows.
-        autocorrelation: What the gains by time tell about how closely neighbours hang together.
+        autocorrelation: Likelihood of the gains by time at each autocorrelation.
         earlier_groups: Number of groups of earlier comparisons that the error counts too.
     """
 
@@ -124,7 +124,7 @@ def grouped_gain(rows: Rows, earlier: Sequence[Autocorrelation] = ()) -> Grouped
 
     Args:
         rows: The rows.
-        earlier: What earlier comparisons of the model tell about the autocorrelation, oldest first.
+        earlier: The autocorrelation of earlier comparisons of the model, oldest first.
 
     Raises:
         NotEnoughError: There are too few groups, or too few rows of a class, for a standard error.
@@ -192,7 +192,7 @@ def _in_order(
     pair: "_Pair | _PairWithin", groups: Groups, unit: str, earlier: Sequence[Autocorrelation]
 ) -> GroupedGain:
     """Return the gain with its error by groups of time."""
-    deviations, known = _left_out(pair, groups, unit), counted(earlier, unit)
+    deviations, known = _left_out(pair, groups, unit), telling_comparisons(earlier, unit)
     error = error_of_mean(deviations, weights_before(known))
     return GroupedGain(
         pair.gain,

@@ -185,10 +185,10 @@ def _reason(evidence: Evidence, paired: PairedComparison, judged: JudgedGain) ->
 
 def _earlier_groups(paired: PairedComparison, judged: JudgedGain) -> str:
     """Return by what the error is known, if earlier comparisons of the model count too."""
-    counted = paired.within if judged.within and paired.within is not None else paired
-    if not counted.earlier_groups or counted.autocorrelation is None:
+    decides = paired.within if judged.within and paired.within is not None else paired
+    if not decides.earlier_groups:
         return ""
-    return f" (its error counts {counted.earlier_groups:,} earlier {counted.autocorrelation.grouped_by} too)"
+    return f" (its error counts {decides.earlier_groups:,} earlier {decides.grouped_by} too)"
 
 
 def _paid(releases: Sequence[EarlierRelease]) -> str:

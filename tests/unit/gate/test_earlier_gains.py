@@ -6,7 +6,7 @@ from typing import Any
 from support.gating import compared, measured
 
 from everfit.blocks.gating import GatePolicy
-from everfit.tasks.core.paired_comparison import Autocorrelation, WithinGroups
+from everfit.tasks.core.paired_comparison import WithinGroups
 from everfit.tasks.gate import decide
 from everfit.tasks.gate.earlier_gains import earlier_gains
 
@@ -27,7 +27,7 @@ def _evidence(champion: int | None, day: int, **comparison: Any) -> dict[str, An
 def test_the_last_comparison_with_each_earlier_champion_counts() -> None:
     kept = [
         _evidence(None, 10),
-        _evidence(1, 20, autocorrelation=_gains(10), within={"autocorrelation": _gains(10)}),
+        _evidence(1, 20, autocorrelation=_gains(10), autocorrelation_within=_gains(10)),
         _evidence(1, 30, autocorrelation=_gains(20)),
         _evidence(2, 40, autocorrelation=_gains(11)),
     ]
@@ -55,8 +55,7 @@ def test_evidence_of_an_earlier_everfit_tells_nothing() -> None:
 
 
 def test_reason_and_sum_say_how_many_earlier_days_count() -> None:
-    told = Autocorrelation.model_validate(_gains(12))
-    counts = {"standard_error": 0.01, "degrees_of_freedom": 25.0, "autocorrelation": told, "earlier_groups": 57}
+    counts = {"standard_error": 0.01, "degrees_of_freedom": 25.0, "grouped_by": "days", "earlier_groups": 57}
     kept = decide(measured(comparison=compared(0.01, -0.01, **counts)), GatePolicy())
     assert "on 9,120 rows (its error counts 57 earlier days too); it must be above 0" in kept.reasons[0]
     figures = {figure.name: figure for figure in kept.figures}
@@ -66,14 +65,12 @@ def test_reason_and_sum_say_how_many_earlier_days_count() -> None:
 
 
 def test_a_proof_within_days_says_how_many_earlier_ones_count() -> None:
-    told = Autocorrelation.model_validate(_gains(12))
     within = WithinGroups(
         difference=0.001,
         standard_error=0.001,
         degrees_of_freedom=11.0,
         groups=12,
         grouped_by="days",
-        autocorrelation=told,
         earlier_groups=30,
     )
     unsure = compared(0.01, -0.01, standard_error=0.01, degrees_of_freedom=25.0, within=within)

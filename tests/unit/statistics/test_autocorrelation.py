@@ -7,7 +7,7 @@ from support.autoregression import Floats, autoregression
 
 from everfit.tasks.core.paired_comparison import Autocorrelation, EarlierGains
 from everfit.tasks.gate.checks.comparison import error_of_try
-from everfit.tasks.statistics.autocorrelation import BEFORE, autocorrelation_of, counted, weights_before
+from everfit.tasks.statistics.autocorrelation import BEFORE, autocorrelation_of, telling_comparisons, weights_before
 from everfit.tasks.statistics.dependent_comparison import compare_dependent
 from everfit.tasks.statistics.dependent_rows import Rows
 from everfit.tasks.statistics.metrics import metric
@@ -48,9 +48,9 @@ def test_the_newest_comparisons_of_the_same_unit_count_and_a_bounded_number() ->
     days = [_earlier(0.5, days=50, seed=seed) for seed in range(5)]
     hours = _told(autoregression(np.random.default_rng(9), 20, 0.5), "hours")
     other_grid = days[0].model_copy(update={"log_likelihoods": (0.0, -1.0)})
-    assert counted([*days, hours, other_grid], "days") == tuple(days[-3:])
-    assert counted([*days, hours], "hours") == (hours,)
-    assert counted([hours], "days") == ()
+    assert telling_comparisons([*days, hours, other_grid], "days") == tuple(days[-3:])
+    assert telling_comparisons([*days, hours], "hours") == (hours,)
+    assert telling_comparisons([hours], "days") == ()
 
 
 def test_without_earlier_values_the_weights_are_as_they_were() -> None:
