@@ -178,8 +178,9 @@ def _reason(evidence: Evidence, paired: PairedComparison, judged: JudgedGain) ->
         f"the {percent(round(judged.confidence, 4))} lower bound of {'that' if within else 'the'} gain{tries} is "
         f"{number(judged.lower)} on {rows}"
     )
-    known = _earlier_groups(paired, judged) + _paid(evidence.earlier_releases)
-    result = f"{_difference(paired)}{within}, {joined} {sure}{known}; {wanted}"
+    known = "; ".join(filter(None, [_earlier_groups(paired, judged), _paid(evidence.earlier_releases)]))
+    by = f" ({known})" if known else ""
+    result = f"{_difference(paired)}{within}, {joined} {sure}{by}; {wanted}"
     return result if judged.passed else f"{result}. {_power(paired, gain, judged)}"
 
 
@@ -188,7 +189,7 @@ def _earlier_groups(paired: PairedComparison, judged: JudgedGain) -> str:
     decides = paired.within if judged.within and paired.within is not None else paired
     if not decides.earlier_groups:
         return ""
-    return f" (its error counts {decides.earlier_groups:,} earlier {decides.grouped_by} too)"
+    return f"its error counts {decides.earlier_groups:,} earlier {decides.grouped_by} too"
 
 
 def _paid(releases: Sequence[EarlierRelease]) -> str:
@@ -197,7 +198,7 @@ def _paid(releases: Sequence[EarlierRelease]) -> str:
         return ""
     odds = release_odds(releases)
     how = "paid" if odds > 1 else "did not pay"
-    return f" (as {newest_in_words(releases)} {how}: {in_digits(odds)} x the usual error)"
+    return f"as {newest_in_words(releases)} {how}: {in_digits(odds)} x the usual error"
 
 
 def _power(paired: PairedComparison, gain: float, judged: JudgedGain) -> str:
