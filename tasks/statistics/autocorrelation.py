@@ -23,9 +23,9 @@ FEWEST = 4
 """With fewer values nothing can be said about how they hang together."""
 _POWER = 0.5
 """The power of the likelihood of earlier values."""
-_BEFORE_EARLIER = np.array([0.3] + [0.7 / 9] * 9)
-"""The weights before earlier values are seen, where there are any. A weight of .5 on none lets few days that are nearly
-independent show a gain; earlier days tell that they are, so that less is enough."""
+_BEFORE_EARLIER = np.full(CORRELATIONS.size, 1 / CORRELATIONS.size)
+"""The weights before earlier values are seen, where there are any: a weight of .5 on none lets few days that are nearly
+independent show a gain, but earlier days tell that they are."""
 _LEAST = 1e-6
 """The least weight of an autocorrelation, so that no earlier values rule one out."""
 _MOST_GROUPS = 120
