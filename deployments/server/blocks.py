@@ -1,6 +1,7 @@
 """Block types, specs as stored blocks, and the variables that remember the last bootstrap."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -15,7 +16,7 @@ from everfit.tasks.incidents.default_receivers import ReceiversByProject
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.objects import BlockDocument
+    from prefect.client.schemas.objects import BlockDocument, BlockSchema
 
 SPECS, NOTIFICATION, SERVICES = "everfit_specs", "everfit_notification", "everfit_services"
 """The variables: the time at which each spec was stored from its file, the notification block, the services."""
@@ -72,7 +73,7 @@ def store_specs(
         overwrite: Whether edited specs are overwritten too.
         accept: Function that raises if this person may not store a spec.
     """
-    _register_types(client, changes)
+    form = _register_types(client, changes)
     before: dict[str, str] = read_table(client, SPECS)
     after = dict(before)
     for spec in specs:
@@ -81,8 +82,13 @@ def store_specs(
         may_overwrite = overwrite or untouched
         if document is None or may_overwrite or _is_stored(spec, document):
             accept(spec)
-        if _put(spec, document, changes, may_overwrite=may_overwrite) and (now := _document(client, spec.name)):
-            after[spec.name] = str(now.updated)
+        if document is None:
+            stored = _create(client, spec, form, changes)
+        else:
+            is_stored = _put(spec, document, changes, may_overwrite=may_overwrite)
+            stored = _document(client, spec.name) if is_stored else None
+        if stored is not None:
+            after[spec.name] = str(stored.updated)
     write_table(client, SPECS, before, after, changes)
 
 
@@ -181,42 +187,56 @@ def notification(
     return str(document.id)
 
 
-def _register_types(client: "SyncPrefectClient", changes: Changes) -> None:
+def _register_types(client: "SyncPrefectClient", changes: Changes) -> "BlockSchema | None":
+    """Register everfit's types of blocks, and return the form of specs; None in a dry run before it is there."""
     from everfit.blocks import NotificationAddress
 
-    for block in (ModelSpec, NotificationAddress):
-        _register_type(client, block, changes)
+    _register_type(client, NotificationAddress, changes)
+    return _register_type(client, ModelSpec, changes)
 
 
-def _register_type(client: "SyncPrefectClient", block: "type[Block]", changes: Changes) -> None:
+def _register_type(client: "SyncPrefectClient", block: "type[Block]", changes: Changes) -> "BlockSchema | None":
     from prefect.exceptions import ObjectNotFound
 
-    slug = block.get_block_type_slug()
+    slug, checksum = block.get_block_type_slug(), block._calculate_schema_checksum()  # noqa: SLF001 - no other way
     try:
         client.read_block_type_by_slug(slug)
         exists = True
     except ObjectNotFound:
         exists = False
-    known = exists
+    form = None
     if exists:
-        try:
-            client.read_block_schema_by_checksum(block._calculate_schema_checksum())  # noqa: SLF001 - no other way
-        except ObjectNotFound:
-            known = False
-    if not known and not changes.dry_run:
+        with suppress(ObjectNotFound):
+            form = client.read_block_schema_by_checksum(checksum)
+    changes.note("block type", slug, "changed" if exists and form is None else "unchanged" if exists else "created")
+    if form is None and not changes.dry_run:
         block.register_type_and_schema()
-    changes.note("block type", slug, "unchanged" if known else "changed" if exists else "created")
+        form = client.read_block_schema_by_checksum(checksum)
+    return form
 
 
-def _put(spec: ModelSpec, document: "BlockDocument | None", changes: Changes, *, may_overwrite: bool) -> bool:
+def _create(
+    client: "SyncPrefectClient", spec: ModelSpec, form: "BlockSchema | None", changes: Changes
+) -> "BlockDocument | None":
+    """Store a spec that is not there yet, by the client that is open; None in a dry run."""
+    changes.note("model spec", spec.name, "created")
+    if changes.dry_run or form is None:
+        return None
+    from prefect.client.schemas.actions import BlockDocumentCreate
+
+    made = spec._to_block_document(  # noqa: SLF001 - `save` opens a client and registers the type for each block
+        name=spec.name, block_schema_id=form.id, block_type_id=form.block_type_id, include_secrets=True
+    )
+    given = {"name", "data", "block_schema_id", "block_type_id", "is_anonymous"}
+    return client.create_block_document(BlockDocumentCreate(**made.model_dump(include=given)))
+
+
+def _put(spec: ModelSpec, document: "BlockDocument", changes: Changes, *, may_overwrite: bool) -> bool:
     """Store the spec of a file, unless a person has edited the stored one.
 
     Returns:
         Whether the stored spec equals the file.
     """
-    if document is None:
-        _store(spec, changes, "created")
-        return True
     stored = _read(document)
     if isinstance(stored, ModelSpec) and _is_stored(spec, document):
         changes.note("model spec", spec.name, "unchanged")

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from everfit.blocks.errors import DeploymentError
 from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
-from everfit.deployments.server import automations, blocks, deploying, files, lint, listing, removal
+from everfit.deployments.server import automations, blocks, deploying, files, lint, listing, removal, work_pool
 from everfit.deployments.server.changes import Changes
 from everfit.deployments.server.project import project_name
 from everfit.deployments.server.schedules import with_schedules
@@ -74,7 +74,7 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
     with get_client(sync_client=True) as client:
         wait_for_api(client, url, options.wait)
         _stores(settings, changes)
-        _pool(client, changes)
+        of_pool = work_pool.ensure(client, POOL, changes)
         project, deployed = project_name(settings), set()
         services = blocks.services(client, project, options.services, changes)
         specs = [_served(load_spec_file(path), services) for path in spec_files()]
@@ -88,12 +88,14 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
         present = listing.present_deployments(client, project, list(map(deploying.name_on_server, wanted)))
         existing = listing.all_automations(client)
         related = listing.by_deployment(existing)
+        flows = deploying.Flows(client)
         for deployment in wanted:
             name = deploying.name_on_server(deployment)
             deployment_id = deploying.deploy(
-                client,
+                flows,
                 deployment,
                 changes,
+                of_pool=of_pool,
                 project=project,
                 present=present.get(name),
                 remembered=remembered.content,
@@ -206,20 +208,3 @@ def _note_schema(state: str, migrate: Callable[[], object], changes: Changes) ->
     if state != "current" and not changes.dry_run:
         migrate()
     changes.note("ledger", "schema", {"current": "unchanged", "older": "changed", "none": "created"}[state])  # type: ignore[arg-type]
-
-
-def _pool(client: "SyncPrefectClient", changes: Changes) -> None:
-    from prefect.client.schemas.actions import WorkPoolCreate
-    from prefect.exceptions import ObjectNotFound
-
-    try:
-        pool = client.read_work_pool(POOL)
-    except ObjectNotFound:
-        if not changes.dry_run:
-            from prefect.workers.process import ProcessWorker
-
-            template: dict[str, Any] = ProcessWorker.get_default_base_job_template()
-            client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
-        changes.note("work pool", POOL, "created", "of type process")
-    else:
-        changes.note("work pool", POOL, "unchanged", f"of type {pool.type}")

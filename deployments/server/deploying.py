@@ -14,11 +14,30 @@ if TYPE_CHECKING:
     from prefect.client.schemas.responses import DeploymentResponse
 
 
+class Flows:
+    """The flows on a server, each registered once.
+
+    Args:
+        client: The client of the server.
+    """
+
+    def __init__(self, client: "SyncPrefectClient") -> None:
+        self.client = client
+        self._ids: dict[str, UUID] = {}
+
+    def id_of(self, name: str) -> UUID:
+        """Return the id of a flow, which is made if it is missing."""
+        if name not in self._ids:
+            self._ids[name] = self.client.create_flow_from_name(name)
+        return self._ids[name]
+
+
 def deploy(
-    client: "SyncPrefectClient",
+    flows: Flows,
     deployment: files.Deployment,
     changes: Changes,
     *,
+    of_pool: Mapping[str, Any],
     project: str,
     present: "DeploymentResponse | None",
     remembered: dict[str, dict[str, Any]],
@@ -26,9 +45,10 @@ def deploy(
     """Create or change a deployment. A schedule that a person has edited, or switched on or off, stays so.
 
     Args:
-        client: The client of the server.
+        flows: The flows on the server.
         deployment: The deployment in prefect.yaml.
         changes: The changes so far; this function adds its own.
+        of_pool: The defaults of the pool's job variables, which a deployment doesn't repeat.
         project: The name of this project, which becomes a tag of the deployment.
         present: The deployment on the server.
         remembered: The schedules as bootstraps made them, by deployment and slug; this function brings it up to date.
@@ -57,7 +77,11 @@ def deploy(
         "entrypoint": deployment.entrypoint,
         "work_pool_name": deployment.work_pool.name,
         "work_queue_name": deployment.work_pool.work_queue_name or "default",
-        "job_variables": deployment.work_pool.job_variables,
+        "job_variables": {
+            variable: value
+            for variable, value in deployment.work_pool.job_variables.items()
+            if variable not in of_pool or of_pool[variable] != value
+        },
         "parameter_openapi_schema": lint.schema_of(flow),
         "enforce_parameter_schema": deployment.enforce_parameter_schema,
         "pull_steps": list(deployment.pull),
@@ -69,7 +93,7 @@ def deploy(
         return present.id
     deployment_id = None if present is None else present.id
     if not changes.dry_run:
-        deployment_id = _put(client, deployment, flow.name, wanted, schedules)
+        deployment_id = _put(flows, deployment, flow.name, wanted, schedules)
     if present is None:
         changes.note("deployment", name, "created")
     else:
@@ -97,7 +121,7 @@ def _is_ours(name: str, present: "DeploymentResponse | None", project: str) -> N
 
 
 def _put(
-    client: "SyncPrefectClient",
+    flows: Flows,
     deployment: files.Deployment,
     flow_name: str,
     wanted: dict[str, Any],
@@ -111,8 +135,8 @@ def _put(
         strategy = ConcurrencyLimitStrategy(limit.collision_strategy)
         options = ConcurrencyOptions(collision_strategy=strategy, grace_period_seconds=limit.grace_period_seconds)
     given = {key: value for key, value in wanted.items() if key not in {"concurrency", "schedules"}}
-    return client.create_deployment(
-        flow_id=client.create_flow_from_name(flow_name),
+    return flows.client.create_deployment(
+        flow_id=flows.id_of(flow_name),
         name=deployment.name,
         schedules=schedules,
         concurrency_limit=None if limit is None else limit.limit,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from prefect.client.schemas.actions import BlockSchemaCreate
+from prefect.client.schemas.actions import BlockSchemaCreate, WorkPoolUpdate
 from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -64,6 +64,35 @@ def test_a_bootstrap_makes_everything_once_and_leaves_what_it_doesnt_know(server
     deployment, automation = before_theirs
     assert server.prefect.read_deployment(deployment.id) == deployment
     assert server.prefect.read_automations_by_name("theirs") == automation
+
+
+def test_a_deployment_names_the_job_variables_that_its_pool_does_not_have(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pool that a bootstrap makes has them; one that was there before, as of an earlier everfit, stays as it is."""
+    server.write_deployments(".watch_source")
+    named = {"working_dir": ".", "command": "python -m prefect.engine"}
+    name = f"watch-source/{MODEL}"
+    made = f"pool-of-{MODEL}"
+    monkeypatch.setattr("everfit.deployments.server.bootstrap.POOL", made)
+    content = Path("deployments/prefect.yaml").read_text()
+    Path("deployments/prefect.yaml").write_text(content.replace("name: everfit\n", f"name: {made}\n"))
+
+    server.set_up()
+
+    template = server.prefect.read_work_pool(made).base_job_template
+    variables = template["variables"]["properties"]
+    assert {variable: variables[variable]["default"] for variable in named} == named
+    assert server.prefect.read_deployment_by_name(name).job_variables == {}
+    assert [each for each in server.set_up() if each.status != "waiting"] == []
+
+    for variable in ("command", "env"):
+        variables[variable]["default"] = None
+    server.prefect.update_work_pool(made, WorkPoolUpdate(base_job_template=template))
+    (changed,) = [each for each in server.set_up() if each.status != "waiting"]
+
+    assert (changed.name, changed.reason) == (name, "job_variables")
+    assert server.prefect.read_deployment_by_name(name).job_variables.keys() == {"command", "env"}
 
 
 def test_an_automation_of_somebodys_own_that_has_a_name_of_ours_stays_theirs(server: Server) -> None:
