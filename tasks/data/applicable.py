@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from everfit.blocks.expectations import Expectation
 from everfit.blocks.spec import ModelSpec
+from everfit.tasks.data.expectation_kinds import named_columns
 from everfit.tasks.data.expectation_results import ExpectationResult
-from everfit.tasks.data.expectation_runner import named_columns
 from everfit.tasks.data.staged_batch import Batch
 from everfit.tasks.data.suite import is_key_check
 

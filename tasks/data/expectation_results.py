@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FEW_ROWS = 100
 """With fewer rows, `mostly` fails only for a number of bad rows that chance would reach once in a thousand batches."""
 
+_FAILED = "it does not hold"
 _SHOWN, _COMMON = 5, 5
 """Unexpected values in words, at most; and the rows that must share one of them, so that it is not one person's."""
 
@@ -85,6 +86,11 @@ class ExpectationTally:
             return []
         return sorted({int(row) for row in details.get("unexpected_index_list") or []})
 
+    def exists(self, there: bool) -> None:
+        """Add that a column is there, or not, in the words for a result of Great Expectations without details."""
+        if not there:
+            self.failed, self.observed = True, _FAILED
+
     def merge(self, other: "ExpectationTally") -> None:
         """Add the tally of later chunks."""
         self.failed |= other.failed
@@ -145,4 +151,4 @@ def _error(result: "ExpectationValidationResult") -> str:
     info = result.exception_info or {}
     errors = [entry for entry in info.values() if isinstance(entry, dict)]
     message = errors[0].get("exception_message") if errors else info.get("exception_message")
-    return short(message or "it does not hold", 200)
+    return short(message or _FAILED, 200)

@@ -6,7 +6,7 @@ other column with it.
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import pandas as pd
 from everfit.blocks.errors import SpecError
 from everfit.blocks.expectations import Expectation
 from everfit.tasks.data.column_reductions import is_reducible, reduced
+from everfit.tasks.data.expectation_kinds import columns_read, is_existence, is_strict, runs_by_row
 from everfit.tasks.data.expectation_results import ExpectationResult, ExpectationTally
 
 if TYPE_CHECKING:
@@ -23,29 +24,8 @@ if TYPE_CHECKING:
 # Great Expectations has one context for the whole process, so only one validation may use it at a time.
 _GREAT_EXPECTATIONS = threading.Lock()
 
-# These name single rows, but the result of each row depends on the other rows.
-_NEEDS_ALL_ROWS = frozenset(
-    {
-        "expect_column_values_to_be_unique",
-        "expect_compound_columns_to_be_unique",
-        "expect_column_values_to_be_increasing",
-        "expect_column_values_to_be_decreasing",
-        "expect_column_value_z_scores_to_be_less_than",
-    }
-)
-# These check the names and types of columns alone, which are the same in every chunk.
-_NEEDS_NO_ROWS = frozenset(
-    {
-        "expect_column_to_exist",
-        "expect_column_values_to_be_of_type",
-        "expect_column_values_to_be_in_type_list",
-        "expect_table_columns_to_match_ordered_list",
-        "expect_table_columns_to_match_set",
-        "expect_table_column_count_to_equal",
-        "expect_table_column_count_to_be_between",
-    }
-)
-_COLUMNS_AT_ONCE = 40
+COLUMNS_AT_ONCE = 40
+"""Great Expectations takes time for each expectation and chunk, and copies all columns for an expectation on one."""
 _ROW_COUNT = frozenset({"expect_table_row_count_to_be_between", "expect_table_row_count_to_equal"})
 
 
@@ -55,6 +35,8 @@ class Checker:
     Args:
         suite: The expectations.
         pieces: Number of chunks; a single chunk gets all expectations at once.
+        units: Number of chunks of rows for an expectation whose columns are known: some columns of several pieces may
+            be checked at once. By default as many as pieces.
 
     Attributes:
         tallies: The counts of each expectation.
@@ -65,12 +47,16 @@ class Checker:
         SpecError: If Great Expectations doesn't know an expectation or its arguments.
     """
 
-    def __init__(self, suite: Sequence[Expectation], pieces: int = 1) -> None:
-        self.tallies = [ExpectationTally(expectation, strict=_is_strict(expectation)) for expectation in suite]
+    def __init__(self, suite: Sequence[Expectation], pieces: int = 1, units: int | None = None) -> None:
+        in_one_piece, in_one_unit = pieces == 1, (units or pieces) == 1
+        has_all_rows = [
+            in_one_piece or (in_one_unit and columns_read(expectation) is not None) for expectation in suite
+        ]
+        self.tallies = [ExpectationTally(expectation, strict=is_strict(expectation)) for expectation in suite]
         self._by_row = [
             position
             for position, expectation in enumerate(suite)
-            if expectation.type not in _ROW_COUNT and (_runs_by_row(expectation) or pieces == 1)
+            if expectation.type not in _ROW_COUNT and (runs_by_row(expectation) or has_all_rows[position])
         ]
         rest = [
             position
@@ -91,10 +77,22 @@ class Checker:
             The number of each expectation with bad rows, and their positions in the chunk.
         """
         self.rows += len(frame)
+        return self.check_some(frame, [*self._by_row, *self.deciding])
+
+    def check_some(self, frame: pd.DataFrame, positions: Sequence[int]) -> list[tuple[int, list[int]]]:
+        """Check some expectations on a chunk that is indexed from 0 and has their columns; it is not counted.
+
+        Returns:
+            As `check`.
+        """
         if len(frame):
-            for position, kept in self.deciding.items():
-                kept.append(reduced(frame, self.tallies[position].expectation))
-        return self._run(frame, self._by_row)
+            for position in self.deciding.keys() & {*positions}:
+                self.deciding[position].append(reduced(frame, self.tallies[position].expectation))
+        return self._run(frame, [position for position in positions if position not in self.deciding])
+
+    def groups(self, columns: Collection[str]) -> Iterator[tuple[list[str] | None, list[int]]]:
+        """Yield what is checked by chunks: expectations with the columns that they read; None means all columns."""
+        return self._by_columns(columns, sorted([*self._by_row, *self.deciding]))
 
     def merge(self, other: "Checker") -> None:
         """Add what a checker of the same suite has counted in later chunks."""
@@ -137,8 +135,11 @@ class Checker:
         return tuple(tally.outcome() for tally in self.tallies)
 
     def _run(self, frame: pd.DataFrame, positions: list[int]) -> list[tuple[int, list[int]]]:
-        if not positions or not len(frame):
+        if not len(frame):
             return []
+        for position in [one for one in positions if is_existence(self.tallies[one].expectation)]:
+            self.tallies[position].exists(self.tallies[position].expectation.kwargs["column"] in frame.columns)
+        positions = [one for one in positions if not is_existence(self.tallies[one].expectation)]
         blamed, again = [], []
         for position, result in self._validated(frame, positions, complete=False):
             # Naming the rows takes long, so it is requested only if there are bad rows.
@@ -154,36 +155,36 @@ class Checker:
     def _validated(
         self, frame: pd.DataFrame, positions: list[int], *, complete: bool
     ) -> "Iterator[tuple[int, ExpectationValidationResult]]":
-        for names, group in self._groups(frame, positions):
+        few = len(frame.columns) <= COLUMNS_AT_ONCE
+        groups = iter([(None, positions)] if few else self._by_columns(frame.columns, positions))
+        for names, group in groups if positions else ():
             suite = [self.tallies[position].expectation for position in group]
             for result in _run(frame if names is None else frame[names], suite, complete=complete):
                 # The results have another order, so each expectation is identified by its mark.
                 meta = result.expectation_config.meta if result.expectation_config else None
                 yield group[int((meta or {})["position"])], result
 
-    def _groups(self, frame: pd.DataFrame, positions: list[int]) -> Iterator[tuple[list[str] | None, list[int]]]:
-        """Yield expectations that are checked together, with the columns that they read; None means all columns.
-
-        Great Expectations copies all columns for each expectation on one of them, so many columns would take long.
-        """
-        if len(frame.columns) <= _COLUMNS_AT_ONCE:
-            yield None, positions
-            return
+    def _by_columns(
+        self, columns: Collection[str], positions: list[int]
+    ) -> Iterator[tuple[list[str] | None, list[int]]]:
         read = {position: columns_read(self.tallies[position].expectation) for position in positions}
         if of_all := [position for position in positions if read[position] is None]:
             yield None, of_all
         names: dict[str, None] = {}
         group: list[int] = []
-        for position in positions:
+        places = {name: place for place, name in enumerate(columns)}
+        for position in sorted(
+            positions, key=lambda one: min((places.get(name, -1) for name in read[one] or ()), default=-1)
+        ):
             wanted = dict.fromkeys(read[position] or ())
-            if group and wanted and len(names | wanted) > _COLUMNS_AT_ONCE:
-                yield [name for name in names if name in frame.columns], group
+            if group and wanted and len(names | wanted) > COLUMNS_AT_ONCE:
+                yield [name for name in names if name in columns], group
                 names, group = {}, []
             if wanted:
                 names |= wanted
                 group.append(position)
         if group:
-            yield [name for name in names if name in frame.columns], group
+            yield [name for name in names if name in columns], group
 
 
 @dataclass(frozen=True)
@@ -210,46 +211,6 @@ def check_rows(frame: pd.DataFrame, suite: Sequence[Expectation]) -> tuple[Expec
     checker = Checker(suite)
     checker.check(frame.reset_index(drop=True))
     return checker.outcomes()
-
-
-def _is_strict(expectation: Expectation) -> bool:
-    return float(expectation.kwargs.get("mostly", 1.0)) >= 1.0
-
-
-def _runs_by_row(expectation: Expectation) -> bool:
-    from great_expectations.exceptions.exceptions import ExpectationNotFoundError
-    from great_expectations.expectations.expectation import (
-        ColumnMapExpectation,
-        ColumnPairMapExpectation,
-        MulticolumnMapExpectation,
-    )
-    from great_expectations.expectations.registry import get_expectation_impl
-
-    if expectation.type in _NEEDS_NO_ROWS:
-        return True
-    try:
-        kind = get_expectation_impl(expectation.type)
-    except ExpectationNotFoundError as error:
-        raise SpecError(f"expectations.suite: there is no {expectation.type!r} in Great Expectations") from error
-    by_row = issubclass(kind, ColumnMapExpectation | ColumnPairMapExpectation | MulticolumnMapExpectation)
-    return by_row and expectation.type not in _NEEDS_ALL_ROWS
-
-
-def named_columns(expectation: Expectation) -> list[str] | None:
-    """Return the columns that an expectation names, or None if it names none or has a condition on others."""
-    kwargs = expectation.kwargs
-    if kwargs.get("row_condition"):
-        return None
-    named = [kwargs[name] for name in ("column", "column_A", "column_B") if isinstance(kwargs.get(name), str)]
-    for name in ("column_list", "column_set"):
-        listed: Iterable[Any] = kwargs.get(name) or ()
-        named += [name for name in listed if isinstance(name, str)]
-    return list(dict.fromkeys(named)) or None
-
-
-def columns_read(expectation: Expectation) -> list[str] | None:
-    """Return the columns that a check reads; None for all: a table may have others than its expectation names."""
-    return None if expectation.type.startswith("expect_table_") else named_columns(expectation)
 
 
 def _run(frame: pd.DataFrame, suite: Sequence[Expectation], *, complete: bool) -> "list[ExpectationValidationResult]":

@@ -44,10 +44,24 @@ def refuse_infinite(rows: pd.DataFrame, model: str) -> None:
     Raises:
         DataError: If a row has one.
     """
-    for name in rows.select_dtypes("float").columns:
+    for name in infinite_columns(rows):
         large = rows.loc[rows[name].abs() > LARGEST, name]
-        if count := len(large):
-            raise DataError(
-                f"{model}: {count:,} rows of the dataset have a number in {name!r} that is infinite or too large, such "
-                f"as {str(large.iloc[0])!r}; move them into quarantine by `everfit quarantine {model} --recheck`"
-            )
+        raise DataError(
+            f"{model}: {len(large):,} rows of the dataset have a number in {name!r} that is infinite or too large, "
+            f"such as {str(large.iloc[0])!r}; move them into quarantine by `everfit quarantine {model} --recheck`"
+        )
+
+
+def infinite_columns(rows: pd.DataFrame) -> list[str]:
+    """Return the columns with an infinite or too large number."""
+    return [str(name) for name in rows.select_dtypes("float").columns if (rows[name].abs() > LARGEST).any()]
+
+
+def chosen_rows(rows: pd.DataFrame, which: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    """Return some rows, indexed from 0; all of them without a copy, since a turn asks for its rows many times.
+
+    Args:
+        rows: Rows that are indexed from 0.
+        which: Whether to return each; shape (rows,).
+    """
+    return rows if which.all() else rows[which].reset_index(drop=True)

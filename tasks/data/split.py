@@ -16,7 +16,7 @@ from everfit.blocks.errors import DataError, NotEnoughError
 from everfit.blocks.policy import format_duration
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record, Snapshot, Window
-from everfit.tasks.data.row_choice import kept_rows, label_is_visible, refuse_infinite
+from everfit.tasks.data.row_choice import chosen_rows, infinite_columns, kept_rows, label_is_visible, refuse_infinite
 from everfit.tasks.data.thinning import Thinning, thinning_of
 from everfit.tasks.statistics.early_labels import label_arrival
 from everfit.tasks.statistics.scores import class_list
@@ -133,11 +133,20 @@ class TrainingData:
 
     def all_rows(self, window: Window, also: Sequence[str] = ()) -> pd.DataFrame:
         """Read the rows of a window in time order, including rows whose labels aren't known yet."""
+        held = self._held(window, also)
+        if held is not None:
+            return held
+        return self._read(window, [*self.columns, *(name for name in also if self._is_further(name))])
+
+    def _is_further(self, name: str) -> bool:
+        return name in self._there and name not in self.columns
+
+    def _held(self, window: Window, also: Sequence[str]) -> pd.DataFrame | None:
+        """Return rows that are in memory already, without a copy; None for others."""
         since, time = self.split.whole.since, self.spec.columns.time
         kept = window.until <= self.until and (since is None or (window.since is not None and window.since >= since))
-        wanted = [*self.columns, *(name for name in also if name in self._there and name not in self.columns)]
-        if not kept or len(wanted) > len(self.columns):
-            return self._read(window, wanted)
+        if not kept or any(map(self._is_further, also)):
+            return None
         start = 0 if window.since is None else self._rows[time].searchsorted(pd.Timestamp(window.since))
         stop = self._rows[time].searchsorted(pd.Timestamp(window.until))
         return self._rows.iloc[start:stop].reset_index(drop=True)
@@ -160,6 +169,11 @@ class TrainingData:
     def _rows(self) -> pd.DataFrame:
         """The turn's rows, read once for all of its steps."""
         return self._read(Window(since=self.split.whole.since, until=self.until), self.columns)
+
+    @cached_property
+    def _are_finite(self) -> bool:
+        """Whether the rows in memory have no number that is infinite or too large."""
+        return not infinite_columns(self._rows)
 
     @cached_property
     def thinning(self) -> Thinning | None:
@@ -212,11 +226,13 @@ class TrainingData:
             DataError: If there is no such row.
         """
         spec, roles = self.spec, self.spec.columns
-        frame = self.all_rows(window, also)
-        rows = frame[label_is_visible(frame, spec, self.until)].reset_index(drop=True)
+        held = self._held(window, also)
+        frame = self.all_rows(window, also) if held is None else held
+        rows = chosen_rows(frame, label_is_visible(frame, spec, self.until))
         if isinstance(window, Sample):
             rows = rows[window.takes(rows, None if spec.task == "regression" else roles.target)].reset_index(drop=True)
-        refuse_infinite(rows, spec.name)
+        if held is None or not self._are_finite:
+            refuse_infinite(rows, spec.name)
         if rows.empty:
             raise NotEnoughError(
                 f"{spec.name}: no row with a label to {purpose} in {window} as known at {self.until:%Y-%m-%d %H:%M} "
@@ -272,7 +288,7 @@ class TrainingData:
         rows = self.rows(window, "train on")
         if window.until > self.split.whole.until:
             rows = self._with_fresh(rows)
-        rows = rows[~kept_rows(rows, self.spec)].reset_index(drop=True)
+        rows = chosen_rows(rows, ~kept_rows(rows, self.spec))
         if self.thinning is not None:  # of the hold-out, all rows are read
             rows = rows[self.thinning.takes(rows, self.spec)].reset_index(drop=True)
         spec, classes = self.spec, class_list(rows[self.spec.columns.target], self.spec.task)

@@ -17,7 +17,14 @@ from everfit.tasks.data.applicable import applicable_expectations, refusing_expe
 from everfit.tasks.data.deduplication import CONFLICT
 from everfit.tasks.data.expectation_results import ExpectationResult, describe_expectation
 from everfit.tasks.data.expectation_runner import Checker, check_rows
-from everfit.tasks.data.part_checks import BadRows, blamed_rows, check_part, check_whole_columns, rows_of_part
+from everfit.tasks.data.part_checks import (
+    BadRows,
+    blamed_rows,
+    check_parts,
+    check_whole_columns,
+    rows_of_part,
+    units_of,
+)
 from everfit.tasks.data.rhythm import check_rhythm
 from everfit.tasks.data.staged_batch import Batch
 from everfit.tasks.data.staging import Staging, fresh, from_parquet, slices, to_parquet
@@ -31,6 +38,7 @@ from everfit.tasks.data.suite import (
     write_suite,
 )
 from everfit.tasks.sources import FAULTS
+from everfit.tasks.sources.chunks import rows_at_once
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -136,19 +144,21 @@ def _validated(
 ) -> Validation:
     matched = staging.read_matched()
     applicable, pieces = applicable_expectations(suite, spec, batch), len(batch.sizes)
-    checker, candidates = Checker(applicable, pieces), fresh(matched)
+    units = units_of(batch.sizes, len(batch.kinds))
+    checker, candidates = Checker(applicable, pieces, len(units)), fresh(matched)
     bad, faulty = BadRows(matched.status == CONFLICT, {}), 0
     spans = list(slices(batch.sizes))
-    parts = ((number, candidates[span]) for number, span in enumerate(spans) if candidates[span].any())
-    for part in spread(check_part, (staging, applicable, pieces), parts):
-        span = spans[part.number]
-        faulty += len(part.with_faults)
-        bad.rows[span][part.with_faults] = True
-        candidates[span][part.with_faults] = False
-        for rows, position in part.blamed:
-            bad.rows[span][rows] = True
-            bad.blamed.setdefault(part.number, []).append((rows, position))
-        checker.merge(part.checker)
+    wanted = ([(number, candidates[spans[number]].copy()) for number in unit] for unit in units)
+    some = ([part for part in unit if part[1].any()] for unit in wanted)
+    for parts in spread(check_parts, (staging, applicable, pieces, len(units)), filter(None, some)):
+        for number, rows in parts.with_faults.items():
+            faulty += len(rows)
+            bad.rows[spans[number]][rows] = True
+            candidates[spans[number]][rows] = False
+        for number, rows, position in parts.blamed:
+            bad.rows[spans[number]][rows] = True
+            bad.blamed.setdefault(number, []).append((rows, position))
+        checker.merge(parts.checker)
     check_whole_columns(checker, batch, staging, candidates, bad)
     for number, span in enumerate(slices(batch.sizes)):
         staging.workspace.write(staging.path(f"{number:05d}.bad.parquet"), to_parquet(blamed_rows(bad, number, span)))
@@ -232,7 +242,7 @@ def row_reasons(
 def _sample(staging: Staging, batch: Batch) -> pd.DataFrame:
     """Return every k-th row to check, as many as a suite is inferred from."""
     wanted = fresh(staging.read_matched())
-    step = int(np.ceil(max(1, wanted.sum()) / SAMPLE_ROWS))
+    step = int(np.ceil(max(1, wanted.sum()) / min(SAMPLE_ROWS, rows_at_once(len(batch.kinds)))))
     frames = []
     for number, span in enumerate(slices(batch.sizes)):
         chosen = np.zeros(span.stop - span.start, dtype=np.bool_)

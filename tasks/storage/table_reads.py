@@ -16,7 +16,7 @@ from everfit.tasks.storage.delta_errors import reason_of
 from everfit.tasks.storage.durable import drop_torn_start
 from everfit.tasks.storage.panics import panics_as_errors
 from everfit.tasks.storage.periods import PROPERTY, Period, first_day
-from everfit.tasks.storage.table_scans import Ranges, chunks_of, of_files, within_ranges
+from everfit.tasks.storage.table_scans import Ranges, chunks_of, of_files, ordered_by, within_ranges
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -236,11 +236,9 @@ class TableReads:
         dataset, condition = self._dataset(window, time_column, version)
         order = [name for name in (time_column, KEY) if name is not None and name in dataset.schema.names]
         wanted = None if columns is None else list(dict.fromkeys([*columns, *order]))
-        table = dataset.to_table(columns=wanted, filter=condition)
-        if order:
-            table = table.sort_by([(name, "ascending") for name in order])
-        frame: pd.DataFrame = table.to_pandas()
-        return frame if columns is None else frame[list(columns)]
+        read = ordered_by(dataset.to_table(columns=wanted, filter=condition), order)
+        frame: pd.DataFrame = read.pop().to_pandas(self_destruct=True)
+        return frame if columns is None or list(frame.columns) == list(columns) else frame[list(columns)]
 
     def batches(  # noqa: PLR0917
         self,

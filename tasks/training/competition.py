@@ -3,7 +3,7 @@
 A fit is spent only where it can change something. The leader is fitted again once a twentieth of its rows are new, the
 others once a fifth are; until then the last model answers. An ensemble fits its members, which are not fitted again. A
 procedure that is surely worse leaves, unless it learns from fewer rows than the leader does: after a change, the newest
-rows may be all that counts, and few rows cost little.
+rows may be all that counts, and few rows cost little. Where a table has many columns, the rivals have a budget.
 """
 
 import logging
@@ -25,6 +25,7 @@ from everfit.tasks.statistics.metrics import Floats, metric
 from everfit.tasks.statistics.newest_parts import Gain, agreeing_parts
 from everfit.tasks.statistics.scores import class_indices, class_list, model_scores
 from everfit.tasks.training.ensemble import members_of
+from everfit.tasks.training.fit_costs import FitBudget
 from everfit.tasks.training.fitting import since_of
 from everfit.tasks.training.in_process import FittedModel
 from everfit.tasks.training.results import Choice, Fitted
@@ -67,12 +68,14 @@ class Competition:
         data: Rows of the turn.
         scratch: Path of a file that may be written and deleted.
         fits: Number of models that were fitted.
+        budget: Limit of the cost of the rivals' models, and those that were left out.
     """
 
     def __init__(self, data: TrainingData, procedures: Sequence[Choice], scratch: str) -> None:
         self.data = data
         self.scratch = scratch
         self.fits = 0
+        self.budget = FitBudget(len(data.features))
         self._first = self._leader = _Entrant(procedures[0])
         self._entrants = [self._first, *(_Entrant(choice) for choice in procedures[1:])]
         self._kept: FittedModel | None = None
@@ -96,7 +99,7 @@ class Competition:
         window = Window(since=self.data.split.training.since, until=until)
         problems = []
         for entrant in sorted(self._entrants, key=lambda each: each.choice.candidate != ENSEMBLE):
-            if not self._is_due(entrant, until):
+            if not self._is_due(entrant, until) or not self._is_affordable(entrant, until):
                 continue
             try:
                 entrant.model = fit_model(self.data, entrant.choice, window, self.scratch)
@@ -112,6 +115,7 @@ class Competition:
         if self._leader not in self._entrants:
             self._leader = self._entrants[0]
             self.fit(until)  # which gives the new leader a model of this moment
+        self._entrants = [entrant for entrant in self._entrants if entrant.model is not None]
 
     def keep(self, path: str) -> Fitted | None:
         """Write the leader's model to the workspace, unless it is the one that was kept last."""
@@ -174,13 +178,23 @@ class Competition:
         fitted_until = entrant.model.window.until
         if entrant is self._leader and self._kept is not None and entrant.model is not self._kept:
             return fitted_until < until  # it would be judged on rows by which it was chosen
-        since = since_of(entrant.choice.setting.span, until)
-        start, seen, end = (
-            np.searchsorted(self._known, pd.Timestamp(moment).value) if moment is not None else 0
-            for moment in (since, fitted_until, until)
-        )
+        start, end = self._place(since_of(entrant.choice.setting.span, until)), self._place(until)
+        seen = self._place(fitted_until)
         share = _NEW_SHARE if entrant is self._leader else _NEW_SHARE_OF_RIVALS
         return bool(end - seen >= share * (end - start))
+
+    def _is_affordable(self, entrant: _Entrant, until: datetime) -> bool:
+        """Whether the budget of the rivals allows a fit; the leader is always fitted."""
+        if entrant is self._leader:
+            return True
+        spec, choice = self.data.spec, entrant.choice
+        members = len(spec.training.members_for(spec.task)) if choice.candidate == ENSEMBLE else 1
+        rows = self._place(until) - self._place(since_of(choice.setting.span, until))
+        return self.budget.allows(str(choice), rows, members, is_first=entrant.model is None)
+
+    def _place(self, moment: datetime | None) -> int:
+        """Return how many rows are before a moment; 0 for the beginning."""
+        return 0 if moment is None else int(np.searchsorted(self._known, pd.Timestamp(moment).value))
 
     def _gain_over_leader(self, entrant: _Entrant) -> Gain:
         """Return the gain over the leader on the newest parts that agree with each other."""

@@ -15,7 +15,7 @@ from everfit.tasks.statistics.scores import class_indices, class_list, model_sco
 from everfit.tasks.training.fitting import fit, is_member, since_of
 from everfit.tasks.training.folds import folds_of
 from everfit.tasks.training.results import Choice, Fitted
-from everfit.tasks.training.sample import sample_rows
+from everfit.tasks.training.sample import most_tried, sample_rows
 from everfit.tasks.training.search import Evaluate, Setting, TimeLimitReached, TuningRequest, TuningTrial, score_setting
 from everfit.tasks.training.worker_fit import WorkerFit, needs_workers
 
@@ -70,7 +70,8 @@ def _evaluation(data: TrainingData, candidate: str, rows: pd.DataFrame, deadline
             if since is not None:
                 earlier = earlier[earlier[names.time] >= since]
             members = data.members.setdefault(number, {})
-            model = fit(spec, data.features, candidate, setting, sample_rows(spec, earlier), members=members)
+            some = sample_rows(spec, earlier, most_tried(len(data.features)))
+            model = fit(spec, data.features, candidate, setting, some, members=members)
             if is_member(spec, choice):
                 members[choice.canonical_json()] = model
             predicted = model_scores(model, later[data.features], classes, spec.task)

@@ -64,7 +64,11 @@ def fit_prequentially(
         best,
         competition.fits,
     )
-    return newest.model_copy(update={"path": path, "earlier": tuple(chain[:-1]), "best": best})
+    left_out = str(competition.budget)
+    if left_out:
+        logger.info("they competed %s", left_out)
+    found = {"path": path, "earlier": tuple(chain[:-1]), "best": best, "left_out": left_out}
+    return newest.model_copy(update=found)
 
 
 def _procedures(data: TrainingData, results: Sequence[CandidateResult], former: Sequence[Choice]) -> tuple[Choice, ...]:

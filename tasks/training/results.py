@@ -118,6 +118,11 @@ class Fitted(Record):
         exclude_if=_is_empty,
         description="The sample that it was fitted on, if any, and its effect on quality.",
     )
+    left_out: str = Field(
+        default="",
+        exclude_if=_is_empty,
+        description="In words: the models of rivals that were not fitted, because the table has many columns.",
+    )
     threshold: float | None = Field(default=None, description="Most valuable threshold; None without business_value.")
     remedied: Remedied | None = Field(
         default=None, exclude_if=_is_empty, description="If it is a remedy of the champion, and was not searched."
@@ -162,8 +167,10 @@ class Fitted(Record):
 def how_fitted(fitted: Fitted) -> str:
     """Return in words how a model was fitted, if not on all rows by one process; else an empty text."""
     if fitted.workers:
-        return f"on all {fitted.rows:,} rows by {fitted.workers} Dask workers"
-    return "" if fitted.sampled is None else f"on {fitted.sampled}"
+        where = f"on all {fitted.rows:,} rows by {fitted.workers} Dask workers"
+    else:
+        where = "" if fitted.sampled is None else f"on {fitted.sampled}"
+    return "; ".join(filter(None, (where, fitted.left_out)))
 
 
 def read_model(fitted: Fitted, workspace: Workspace) -> "Pipeline":

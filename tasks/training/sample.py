@@ -7,9 +7,16 @@ from everfit.blocks.spec import ModelSpec
 
 MOST_TRIED = 50_000
 """Number of rows from which on a setting is tried on a sample. The gate judges models that are fitted on all rows."""
+_MOST_CELLS, _FEWEST_ROWS = 10_000_000, 5_000
+"""Number of values of features from which on the sample has fewer rows, as with more than 200 features; and how few."""
 
 
-def sample_rows(spec: ModelSpec, rows: pd.DataFrame, most: int | None = None) -> pd.DataFrame:
+def most_tried(columns: int) -> int:
+    """Return the number of rows from which on a setting is tried on a sample, for so many features."""
+    return min(MOST_TRIED, max(_FEWEST_ROWS, _MOST_CELLS // max(1, columns)))
+
+
+def sample_rows(spec: ModelSpec, rows: pd.DataFrame, most: int) -> pd.DataFrame:
     """Return at most this many rows, spread evenly over time, with each class in its share.
 
     The same rows give the same sample. A class keeps at least one row.
@@ -17,9 +24,8 @@ def sample_rows(spec: ModelSpec, rows: pd.DataFrame, most: int | None = None) ->
     Args:
         spec: Spec of the model; its task says whether the target has classes.
         rows: Rows in time order.
-        most: Number of rows of the sample; by default `MOST_TRIED`.
+        most: Number of rows of the sample.
     """
-    most = MOST_TRIED if most is None else most
     if len(rows) <= most:
         return rows
     every = np.arange(len(rows))

@@ -4,11 +4,12 @@ from datetime import timedelta
 
 from everfit.blocks.policy import format_duration
 from everfit.tasks.data.split import TrainingData
+from everfit.tasks.training.fit_costs import FEW_FEATURES
 
 _SHARES = (4, 16, 64)
 """A span is all history divided by one of these."""
-_LEAST_ROWS = 100
-"""A span with fewer rows is too short to learn from."""
+_LEAST_ROWS, _LEAST_OF_FEATURE = 100, 10
+"""A span with fewer rows is too short to learn from; each feature beyond `FEW_FEATURES` needs some more."""
 
 
 def competing_spans(data: TrainingData) -> tuple[str, ...]:
@@ -29,10 +30,10 @@ def competing_spans(data: TrainingData) -> tuple[str, ...]:
     times = rows[data.spec.columns.time]
     end = data.split.whole.until
     length = end - times.iloc[0].to_pydatetime()
-    spans = ["all"]
+    spans, least = ["all"], _LEAST_ROWS + _LEAST_OF_FEATURE * max(0, len(data.features) - FEW_FEATURES)
     for share in _SHARES:
         span = _rounded(length / share)
-        if int((times >= end - span).sum()) < _LEAST_ROWS:
+        if int((times >= end - span).sum()) < least:
             break
         spans.append(format_duration(span))
     return tuple(spans)

@@ -14,11 +14,12 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.models.skops_format import load_model
 from everfit.tasks.statistics.metrics import metric
-from everfit.tasks.training import isolated, sample
+from everfit.tasks.training import isolated
 from everfit.tasks.training.folds import FEW_ROWS, folds_of
 from everfit.tasks.training.in_process import FittedModel, fit_in_memory, fit_in_process, try_in_process, write_fitted
 from everfit.tasks.training.pipelines import IF_FEW_ROWS, SPACES
 from everfit.tasks.training.results import CandidateResult, Choice, Fitted
+from everfit.tasks.training.sample import most_tried
 from everfit.tasks.training.search import Attempt, Search, Setting, TuningRequest, TuningTrial, best_of
 from everfit.tasks.training.worker_fit import no_workers
 
@@ -87,7 +88,7 @@ def try_candidate(
         metric=spec.metric,
         score=None if best is None else best.score,
         rows=len(rows),
-        sample=sample.MOST_TRIED if len(folds[-1][0]) > sample.MOST_TRIED else None,
+        sample=most if len(folds[-1][0]) > (most := most_tried(len(data.features))) else None,
         seconds=round(time.perf_counter() - started, 3),
         error=tries[0].error if best is None else "",
         setting=Setting(span=spans[0]) if best is None else best.setting,

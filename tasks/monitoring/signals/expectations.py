@@ -5,7 +5,8 @@ from collections.abc import Collection, Sequence
 import pandas as pd
 
 from everfit.blocks.expectations import Expectation
-from everfit.tasks.data.expectation_runner import Checker, named_columns
+from everfit.tasks.data.expectation_kinds import named_columns
+from everfit.tasks.data.expectation_runner import Checker
 from everfit.tasks.data.suite import is_tolerant
 from everfit.tasks.monitoring.signals.data_quality import FEWEST_ROWS
 from everfit.tasks.triage.signals import INFERRED_BOUND, Problem

@@ -56,7 +56,7 @@ def test_many_columns_are_checked_some_at_a_time_with_the_same_results(monkeypat
         checker = Checker(suite)
         return sorted(checker.check(frame)), checker.outcomes()
 
-    monkeypatch.setattr(expectation_runner, "_COLUMNS_AT_ONCE", 1000)
+    monkeypatch.setattr(expectation_runner, "COLUMNS_AT_ONCE", 1000)
     whole = checked()
     monkeypatch.undo()
     assert checked() == whole
@@ -115,6 +115,19 @@ def test_extremes_and_distinct_values_of_parts_decide_as_those_of_the_whole(valu
 
     assert first.outcomes() == first.outcomes() == whole.outcomes()
     assert {outcome.passed for outcome in whole.outcomes()} == ({True} if low == high else {True, False})
+
+
+def test_a_column_is_there_or_not_in_the_words_of_great_expectations(monkeypatch: pytest.MonkeyPatch):
+    suite = [Expectation(type="expect_column_to_exist", kwargs={"column": name}) for name in ("x", "absent")]
+    frame = pd.DataFrame({"x": [1.0]})
+    own = Checker(suite)
+    own.check(frame)
+    monkeypatch.setattr(expectation_runner, "is_existence", lambda expectation: False)
+    theirs = Checker(suite)
+    theirs.check(frame)
+
+    assert own.outcomes() == theirs.outcomes()
+    assert [outcome.passed for outcome in own.outcomes()] == [True, False]
 
 
 def test_columns_that_no_expectation_names_are_there_when_the_columns_are_counted():

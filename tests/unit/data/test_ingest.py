@@ -131,9 +131,13 @@ def test_bad_rows_are_quarantined_once(loop: Loop):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("together", "columns"), [(100, 40), (200, 40), (1_000, 2)])
 def test_what_needs_whole_columns_is_asked_of_all_parts_and_blames_the_right_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: int, columns: int
 ):
+    """Whether each part is checked by itself, two parts at once, or all of them by a few columns at a time."""
+    monkeypatch.setattr("everfit.tasks.data.part_checks.rows_at_once", lambda columns: together)
+    monkeypatch.setattr("everfit.tasks.data.expectation_runner.COLUMNS_AT_ONCE", columns)
     monkeypatch.setattr("everfit.tasks.sources.files.in_chunks", small_tables)
     monkeypatch.setattr("everfit.tasks.data.stager.rows_at_once", lambda columns: 100)
     suite = [
