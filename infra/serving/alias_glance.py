@@ -2,13 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-from everfit.tasks.registry import model_registry
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from everfit.tasks.registry.readers import RegistryReader
 
 _SHARE = 0.01
 """Share of a core that these requests may take."""
@@ -20,14 +16,14 @@ class AliasGlance:
     """Asks for the aliases of all models at once, and again when its answer is too old.
 
     Args:
-        registered: Function that returns the client of the registry.
+        reader: Reads the registry.
         models: Number of served models.
         every_s: Seconds for which an answer is used; longer if the request takes so much processor time that it would
             need more than 1 % of a core.
     """
 
-    def __init__(self, registered: Callable[[], "MlflowClient"], models: int, every_s: float) -> None:
-        self._registered, self._models, self._every_s = registered, models, every_s
+    def __init__(self, reader: RegistryReader, models: int, every_s: float) -> None:
+        self._reader, self._models, self._every_s = reader, models, every_s
         self._aliases: Mapping[str, Mapping[str, int]] | None = None
         self._until = float("-inf")
         self._lock = threading.Lock()
@@ -40,7 +36,7 @@ class AliasGlance:
         """
         with self._lock:
             if time.monotonic() >= self._until:
-                client, began = self._registered(), time.thread_time()
-                self._aliases = model_registry.all_aliases(client, self._models + _MOST_OTHERS)
+                began = time.thread_time()
+                self._aliases = self._reader.all_aliases(self._models + _MOST_OTHERS)
                 self._until = time.monotonic() + max(self._every_s, (time.thread_time() - began) / _SHARE)
             return None if self._aliases is None else self._aliases.get(model, {})

@@ -9,7 +9,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, Request, Response
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from everfit.infra.serving.access import AccessError, Limiter, Tokens, refuse_other_sites
 from everfit.infra.serving.checked_host import CheckedHost
@@ -212,7 +217,7 @@ def _flat(record: dict[str, Any], row: int, inputs: InputSchema) -> dict[str, An
 
 def create_app(
     endpoints: Mapping[str, Endpoint], tokens: Tokens, on_start: Callable[[], object] = lambda: None
-) -> FastAPI:
+) -> Starlette:
     """Make the app.
 
     Args:
@@ -223,7 +228,7 @@ def create_app(
     service = Service(endpoints, tokens)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
         for endpoint in endpoints.values():
             await asyncio.to_thread(endpoint.start)
         on_start()
@@ -231,72 +236,59 @@ def create_app(
         for endpoint in endpoints.values():
             await asyncio.to_thread(endpoint.stop)
 
-    # FastAPI's pages load scripts from elsewhere, and its description needs no token.
-    app = FastAPI(
-        title="everfit prediction service", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None
+    return Starlette(
+        routes=[*_model_routes(service), *_reading_routes(service)],
+        middleware=[Middleware(CheckedHost)],
+        exception_handlers={HTTPException: _refuse_unknown},
+        lifespan=lifespan,
     )
 
-    app.add_middleware(CheckedHost)
 
-    @app.get("/openapi.json")
-    async def description(request: Request) -> Response:
-        try:
-            client_of(tokens, request)
-        except AccessError as error:
-            return refusal(error)
-        return json_response(openapi_document(endpoints, tokens))
+def _model_routes(service: Service) -> list[BaseRoute]:
+    """Return the routes that predict and take labels."""
 
-    @app.post("/models/{name}/labels")
-    async def model_labels(request: Request, name: str) -> Response:
-        return await service.answer(request, name, post_labels)
+    async def model_labels(request: Request) -> Response:
+        return await service.answer(request, request.path_params["name"], post_labels)
 
-    _add_readings(app, service)
-
-    @app.post("/invocations")
     async def invocations(request: Request) -> Response:
         kind = request.headers.get("content-type", "")
         return await service.answer(
-            request, None, lambda one, body, client: invoke(one, body, client, kind), (JSON, CSV)
+            request,
+            request.path_params.get("name"),
+            lambda one, body, client: invoke(one, body, client, kind),
+            (JSON, CSV),
         )
 
-    @app.post("/models/{name}/invocations")
-    async def model_invocations(request: Request, name: str) -> Response:
-        kind = request.headers.get("content-type", "")
-        return await service.answer(
-            request, name, lambda one, body, client: invoke(one, body, client, kind), (JSON, CSV)
-        )
+    async def model_predict(request: Request) -> Response:
+        return await service.answer(request, request.path_params["name"], predict)
 
-    @app.post("/models/{name}/predict")
-    async def model_predict(request: Request, name: str) -> Response:
-        return await service.answer(request, name, predict)
-
-    return app
+    return [
+        Route("/invocations", invocations, methods=["POST"]),
+        Route("/models/{name}/invocations", invocations, methods=["POST"]),
+        Route("/models/{name}/predict", model_predict, methods=["POST"]),
+        Route("/models/{name}/labels", model_labels, methods=["POST"]),
+    ]
 
 
-def _add_readings(app: FastAPI, service: Service) -> None:
-    """Add the routes for the state of the service."""
+def _reading_routes(service: Service) -> list[BaseRoute]:
+    """Return the routes for the state of the service."""
     endpoints, tokens = service.endpoints, service.tokens
 
-    @app.get("/ping")
-    @app.get("/health")
-    async def health() -> Response:
+    async def description(request: Request) -> Response:
+        return _refused(tokens, request) or json_response(openapi_document(endpoints, tokens))
+
+    async def health(_: Request) -> Response:
         ready = all(endpoint.ready for endpoint in endpoints.values())
         return Response("\n", 200 if ready else 503, media_type="application/json")
 
-    @app.get("/version")
-    async def version() -> Response:
+    async def version(_: Request) -> Response:
         return Response(importlib.metadata.version("mlflow"), media_type="application/json")
 
-    @app.get("/metrics")
     async def metrics(request: Request) -> Response:
-        try:
-            client_of(tokens, request)
-        except AccessError as error:
-            return refusal(error)
-        return Response(service.telemetry.text(), media_type="text/plain; version=0.0.4")
+        return _refused(tokens, request) or Response(service.telemetry.text(), media_type="text/plain; version=0.0.4")
 
-    @app.get("/models/{name}")
-    async def status(request: Request, name: str) -> Response:
+    async def status(request: Request) -> Response:
+        name = request.path_params["name"]
         try:
             client = client_of(tokens, request)
         except AccessError as error:
@@ -309,3 +301,28 @@ def _add_readings(app: FastAPI, service: Service) -> None:
             return refusal(error if client else RequestError(f"model {name!r} is not served here", 404))
         # The served version is public, because releases are verified by it.
         return json_response(state if client else {"name": name, "version": state["version"]})
+
+    paths = {
+        "/openapi.json": description,
+        "/ping": health,
+        "/health": health,
+        "/version": version,
+        "/metrics": metrics,
+        "/models/{name}": status,
+    }
+    return [Route(path, answer, methods=["GET"]) for path, answer in paths.items()]
+
+
+def _refused(tokens: Tokens, request: Request) -> Response | None:
+    """Return the response to a client that may read nothing; None for any other."""
+    try:
+        client_of(tokens, request)
+    except AccessError as error:
+        return refusal(error)
+    return None
+
+
+async def _refuse_unknown(_: Request, error: Exception) -> Response:
+    """Answer a request for a path or a method that there is not."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - it handles no other error
+    return json_response({"detail": error.detail}, error.status_code, error.headers)

@@ -19,7 +19,7 @@ from everfit.infra.serving.spool import Spool, SpoolError
 from everfit.tasks.predictions import prediction_ids, prediction_log
 from everfit.tasks.predictions.prediction_log import Arm
 from everfit.tasks.scoring.certainty import UNASKED, Certainty, CertaintyRules
-from everfit.tasks.scoring.scorer import Scores
+from everfit.tasks.scoring.scores import Scores
 
 logger = logging.getLogger(__name__)
 

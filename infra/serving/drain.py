@@ -210,6 +210,9 @@ class Drain:
 
         A commit opens a file for each day, so the days are bounded too.
         """
+        if len(numbers) == 1:  # to find its days, the segment would be taken apart again
+            yield [spool.read(numbers[0])]
+            return
         group: list[Segment] = []
         size, days = 0, set[int]()
         for number in numbers:

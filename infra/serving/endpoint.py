@@ -4,7 +4,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +27,12 @@ from everfit.infra.serving.trial_arm import TrialArm
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.predictions.label_index import LabelIndex
 from everfit.tasks.predictions.log_columns import misfit
+from everfit.tasks.registry.readers import MlflowReader, RegistryReader
 from everfit.tasks.release.traffic.traffic_split import TrafficSplit
 from everfit.tasks.scoring.certainty import CertaintyRules
 from everfit.tasks.storage.deleted_keys import DeletedKeys, read_deleted_keys
 from everfit.tasks.storage.former_names import former_names, present_name
+from everfit.tasks.storage.kept_table import KeptTable
 from everfit.tasks.storage.tables import Table
 from everfit.tasks.storage.workspace import Workspace
 
@@ -61,6 +63,8 @@ class Endpoint:
         drains: Threads in which predictions and labels are written into the tables; by default its own.
         checks: Threads in which the registry is asked; by default one of its own.
         glance: As for `RegistryWatcher`.
+        apart: As for `ModelCache`.
+        reader: Reads the registry; by default by its client.
     """
 
     name: str
@@ -77,6 +81,8 @@ class Endpoint:
     drains: Rounds | None = None
     checks: Rounds | None = None
     glance: Callable[[str], Mapping[str, int] | None] = lambda _: None
+    apart: bool = False
+    reader: RegistryReader | None = None
 
     def __post_init__(self) -> None:
         # The workspace and the registry may call the model by another name than the clients of this process.
@@ -84,6 +90,7 @@ class Endpoint:
         self.present_name = self.name
         self._former: list[str] | None = None
         self.prediction_index = LabelIndex()
+        self._take_tables(self.log, self.labels)
         self.label_journal = LabelJournal(
             self.folder / "labels",
             self.labels,
@@ -98,18 +105,19 @@ class Endpoint:
         self.spool = Spool.claim(
             self.folder / "spool", max_bytes=self.policy.spool_bytes, sync=self.policy.durability == "disk"
         )
-        cache = ModelCache(self.folder / "models", self.workspace, self.signers)
+        cache = ModelCache(self.folder / "models", self.workspace, self.signers, apart=self.apart)
         self.certainty = CertaintyRules(self.policy, cache.last_bounds())
         limits: dict[str, Any] = {"max_waiting": self.policy.max_waiting, "outlier_above": self.policy.outlier_above}
         self.batcher = Batcher(self.spool, certainty=self.certainty, **limits)
         self.shadow = Shadow(self.spool)
         self.trial = TrialArm(self.spool, certainty=self.certainty, **limits)
         self.follower = RegistryWatcher(
-            self.registered,
+            self.reader or MlflowReader(self.registered),
             self.name,
             cache,
             self.take_over,
             self._take_challenger,
+            registered=self.registered,
             find_name=self._find_name,
             check=self._check_log,
             bounds=self.certainty.bounds if self.policy.intervals is not None else None,
@@ -191,11 +199,15 @@ class Endpoint:
             and (name := present_name(self.workspace, self.present_name)) != self.present_name
         ):
             logger.info("%s is called %s now; predictions and labels are logged under that name", self.name, name)
-            self.log, self.labels = self.workspace.table(name, "predictions"), self.workspace.table(name, "labels")
+            self._take_tables(self.workspace.table(name, "predictions"), self.workspace.table(name, "labels"))
             self.present_name = self.follower.model = name
             if self.lookup is not None:
                 self.lookup.model = name
         return self.present_name
+
+    def _take_tables(self, log: Table, labels: Table) -> None:
+        """Write into these tables from now on; the drain of each is its only writer in this process."""
+        self.log, self.labels = replace(log, kept=KeptTable()), replace(labels, kept=KeptTable())
 
     def _folders_before(self, kind: str) -> list[Path]:
         """Return the folders in which services of the model's former names keep what is not in its tables yet."""

@@ -1,5 +1,6 @@
 """Copies of model versions on the local disk, so that a restart needs no registry."""
 
+import contextlib
 import fcntl
 import json
 import logging
@@ -10,10 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from everfit.blocks.errors import ArtifactError, LedgerError
-from everfit.infra.serving.recorded_files import CheckedBy, RecordedFiles, is_listed
+from everfit.blocks.errors import ArtifactError, LedgerError, ModelError
+from everfit.infra.serving.apart import condense_apart, fetch_apart
+from everfit.infra.serving.recorded_files import CheckedBy, RecordedFiles, files_name, is_listed
 from everfit.tasks.core.answer_bounds import AnswerBounds
 from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.scoring.condensed import read_condensed
+from everfit.tasks.scoring.fast_path.answering import WithoutPipeline
 from everfit.tasks.scoring.loading import fetch
 from everfit.tasks.storage.workspace import Workspace
 
@@ -25,6 +29,7 @@ logger = logging.getLogger(__name__)
 _KEPT_VERSIONS = 3
 _OF = "everfit-version.json"
 _BOUNDS = "bounds.json"
+_CONDENSED = ".condensed"
 
 
 class ModelCache:
@@ -37,10 +42,20 @@ class ModelCache:
         folder: Folder of one model.
         workspace: The workspace, which has the digests of registered versions; None if there is none to ask.
         signers: The signers in the spec of the model.
+        apart: Whether versions are fetched and condensed in processes of their own, so that this one needs no MLflow
+            and, for most versions, no scikit-learn.
     """
 
-    def __init__(self, folder: Path, workspace: Workspace | None = None, signers: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        workspace: Workspace | None = None,
+        signers: Sequence[str] = (),
+        *,
+        apart: bool = False,
+    ) -> None:
         self.folder, self._recorded = folder, RecordedFiles(workspace, signers)
+        self._signers, self.apart = signers, apart
         folder.mkdir(parents=True, exist_ok=True)
 
     def fetch(self, client: "MlflowClient", version: ModelVersion) -> Path:
@@ -71,6 +86,50 @@ class ModelCache:
                 _delete(old)
         return kept
 
+    def fetch_apart(self, version: ModelVersion, *, serves: bool) -> Path:
+        """Return the folder of a version; another process downloads it first if needed.
+
+        Args:
+            version: The version.
+            serves: Whether another version answers meanwhile.
+
+        Raises:
+            ArtifactError: The files in the registry are not those that were registered.
+            ModelError: They can't be read.
+        """
+        if not self._has(version):
+            fetch_apart(self.folder, version, self._signers, serves=serves)
+            if not self._has(version):
+                raise ModelError(f"version {version.version} of {version.model!r} was downloaded, and is not there")
+        return self.folder / str(version.version)
+
+    def condensed(self, version: ModelVersion, *, serves: bool) -> WithoutPipeline | None:
+        """Return what answers in place of a version's pipeline; None if the pipeline has to be loaded.
+
+        It is kept beside the copy. Where versions must be signed, only the copy's files are, so it is made again.
+
+        Args:
+            version: The version, whose copy was checked.
+            serves: Whether another version answers meanwhile.
+        """
+        copy = self.folder / str(version.version)
+        if not self.apart or not is_listed(copy):
+            return None
+        name, kept = files_name(copy), self.folder / f"{version.version}{_CONDENSED}"
+        if not self._recorded.wants_signatures():
+            with contextlib.suppress(OSError, ValueError):
+                return read_condensed(kept.read_bytes(), name)
+        try:
+            content = condense_apart(copy, version, name, serves=serves)
+            found = read_condensed(content, name)
+        except (ModelError, ValueError) as error:
+            logger.warning("%s: version %s is loaded with its pipeline: %s", version.model, version.version, error)
+            return None
+        unfinished = self.folder / f"{version.version}.{os.getpid()}.tmp"
+        unfinished.write_bytes(content)
+        unfinished.replace(kept)
+        return found
+
     def checked_by(self, version: ModelVersion) -> CheckedBy:
         """Return what a version's files were checked against."""
         return self._recorded.checked_by(version)
@@ -84,6 +143,7 @@ class ModelCache:
         kept = sorted((int(one.name) for one in self.folder.iterdir() if one.name.isdigit()), reverse=True)
         for number in [number for number in kept if number != version.version][_KEPT_VERSIONS:]:
             shutil.rmtree(self.folder / str(number), ignore_errors=True)
+            (self.folder / f"{number}{_CONDENSED}").unlink(missing_ok=True)
 
     def last_champion(self) -> tuple[ModelVersion, Path] | None:
         """Return the last served champion, if its copy is still whole.

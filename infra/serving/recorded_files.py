@@ -5,6 +5,7 @@ can't reach. If the workspace has none or doesn't answer, the tag in the registr
 keeps the digests beside its files, so that a restart can check them without any server.
 """
 
+import hashlib
 import json
 import logging
 from collections.abc import Sequence
@@ -146,6 +147,11 @@ class RecordedFiles:
                 error,
             )
             return None
+
+
+def files_name(folder: Path) -> str:
+    """Return a name of exactly the files of a copy, which was checked: the digest of its list."""
+    return hashlib.sha256((folder / _KEPT).read_bytes()).hexdigest()
 
 
 def is_listed(folder: Path) -> bool:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everfit.blocks.errors import ArtifactError, ModelError
@@ -13,10 +14,11 @@ from everfit.infra.serving.rounds import Round, Rounds
 from everfit.infra.serving.servable import Servable, load_servable
 from everfit.tasks.core.answer_bounds import AnswerBounds
 from everfit.tasks.core.records import ModelVersion
-from everfit.tasks.registry import model_registry
-from everfit.tasks.registry.bounds_tag import read_bounds
+from everfit.tasks.models.skops_format import import_without_listing
+from everfit.tasks.registry.bounds_tag import bounds_of_tags
 from everfit.tasks.registry.model_registry import CHALLENGER, CHAMPION
-from everfit.tasks.release.traffic.traffic_split import TrafficSplit, read_split
+from everfit.tasks.registry.readers import Registered, RegistryReader
+from everfit.tasks.release.traffic.traffic_split import TrafficSplit, split_of_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -52,13 +54,14 @@ class RegistryWatcher:
     single assignment. Requests that were checked for the old version are still answered by it.
 
     Args:
-        registered: Function that returns the client of the registry; called in the background, because the import takes
-            seconds.
+        reader: Reads the registry.
         model: Name of the model in the registry.
         cache: Copies of versions on disk.
         on_champion: Function to call with each new champion.
         on_challenger: Function to call with each new challenger and its traffic split (None for a shadow), or with None
             when there is no challenger any more.
+        registered: Function that returns the client of the registry, for downloads in this process; called in the
+            background, because the import takes seconds.
         find_name: Function that returns how the model is called now; asked where it has no champion. By default the
             name stays.
         check: Function that raises if a loaded version can't be served.
@@ -72,12 +75,13 @@ class RegistryWatcher:
 
     def __init__(
         self,
-        registered: Callable[[], "MlflowClient"],
+        reader: RegistryReader,
         model: str,
         cache: ModelCache,
         on_champion: Callable[[Servable], None],
         on_challenger: Callable[[Servable | None, TrafficSplit | None], None],
         *,
+        registered: Callable[[], "MlflowClient"],
         find_name: Callable[[], str] | None = None,
         check: Callable[[Servable], None] = lambda _: None,
         bounds: dict[int, AnswerBounds] | None = None,
@@ -86,7 +90,8 @@ class RegistryWatcher:
         rounds: Rounds | None = None,
         glance: Callable[[str], Mapping[str, int] | None] = lambda _: None,
     ) -> None:
-        self._registered, self.model, self.cache, self.every_s = registered, model, cache, every_s
+        self._reader, self._registered = reader, registered
+        self.model, self.cache, self.every_s = model, cache, every_s
         self._on_champion, self._on_challenger, self._shadow = on_champion, on_challenger, shadow
         self._check, self._bounds, self._find_name = check, bounds, find_name or (lambda: model)
         self.state = WatchState()
@@ -127,20 +132,20 @@ class RegistryWatcher:
         try:
             if self._is_as_before():
                 return
-            asked_at, client = time.monotonic(), self._registered()
-            asked = self.model
-            champion = model_registry.champion(client, asked)
-            if champion is None and (name := self._find_name()) != asked:
+            asked_at = time.monotonic()
+            found = self._reader.by_alias(self.model, CHAMPION)
+            if found is None and (name := self._find_name()) != self.model:
                 self.model = name
-                champion = model_registry.champion(client, name)
-            challenger = model_registry.challenger(client, self.model)
-            arms = read_split(client, challenger) if challenger is not None else None
+                found = self._reader.by_alias(name, CHAMPION)
+            second = self._reader.by_alias(self.model, CHALLENGER)
+            arms = split_of_tags(second.tags, second.version) if second is not None else None
             # Before the version: its first answer has them already.
-            self._follow_bounds(client, [one for one in (champion, challenger) if one is not None])
+            self._follow_bounds([one for one in (found, second) if one is not None])
         except Exception as error:  # noqa: BLE001 - serving goes on without the registry
             self._cannot_ask(error)
             return
         self._asked_at = asked_at
+        champion, challenger = (None if one is None else one.version for one in (found, second))
         if not self.state.registry_reachable:
             self.state.registry_reachable, self.state.error = True, ""
         wanted = {one.version for one in (champion, challenger) if one is not None}
@@ -175,13 +180,14 @@ class RegistryWatcher:
     def _served(self) -> int | None:
         return None if self._champion is None else self._champion.version
 
-    def _follow_bounds(self, client: "MlflowClient", versions: Sequence[ModelVersion]) -> None:
+    def _follow_bounds(self, versions: Sequence[Registered]) -> None:
         if self._bounds is None:
             return
         found: dict[int, AnswerBounds | None] = {}
         for one in versions:
+            number = one.version.version
             try:
-                found[one.version] = read_bounds(client, self.model, one.version)
+                found[number] = bounds_of_tags(one.tags, self.model, number)
             except ModelError as error:  # the last bounds stay, and the registry is asked again in the next round
                 logger.warning("%s: %s", self.model, error)
         changed = {number: one for number, one in found.items() if one is not None and one != self._bounds.get(number)}
@@ -206,7 +212,7 @@ class RegistryWatcher:
             self._failed[version.version] -= 1
             return None
         try:
-            folder = self.cache.fetch(self._registered(), version)
+            folder = self._fetch(version)
         except ArtifactError as error:
             self._fail(version, error)
             return None
@@ -218,7 +224,7 @@ class RegistryWatcher:
                 self._fail(version, error)
             return None
         try:
-            servable = load_servable(folder, version, self.cache.checked_by(version))
+            servable = self._load(folder, version)
             self._check(servable)
         except Exception as error:  # noqa: BLE001 - the previous version is served for any failure
             self._fail(version, error)
@@ -228,6 +234,17 @@ class RegistryWatcher:
         if self.state.failed_version in {None, version.version}:
             self.state.failed_version, self.state.error = None, ""
         return servable
+
+    def _fetch(self, version: ModelVersion) -> Path:
+        if self.cache.apart:
+            return self.cache.fetch_apart(version, serves=self._serves)
+        return self.cache.fetch(self._registered(), version)
+
+    def _load(self, folder: Path, version: ModelVersion) -> Servable:
+        condensed = self.cache.condensed(version, serves=self._serves)
+        if condensed is None and self.cache.apart:
+            import_without_listing()
+        return load_servable(folder, version, self.cache.checked_by(version), condensed)
 
     def _cannot_ask(self, error: Exception) -> None:
         if self.state.registry_reachable or not self.state.error:
@@ -252,7 +269,7 @@ class RegistryWatcher:
             if last is None:
                 return False
             version, folder = last
-            servable = load_servable(folder, version, self.cache.checked_by(version))
+            servable = self._load(folder, version)
         except Exception as error:  # noqa: BLE001 - the copy is broken, and the registry has the original
             logger.error("%s: the copy of the last champion is unusable: %s", self.model, error)
             return False

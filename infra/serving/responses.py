@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from fastapi import Response
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
 from everfit.blocks.errors import DataError, WorkspaceError
 from everfit.infra.serving.access import AccessError

@@ -12,6 +12,7 @@ from everfit.tasks.models.input_column import InputError
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.models.logged_model import LoggedModel
 from everfit.tasks.predictions import prediction_log
+from everfit.tasks.scoring.fast_path.answering import WithoutPipeline
 from everfit.tasks.scoring.scorer import Scorer, read_scorer
 
 logger = logging.getLogger(__name__)
@@ -59,20 +60,26 @@ class Servable:
         }
 
 
-def load_servable(folder: Path, version: ModelVersion, files_checked_by: str = "not recorded") -> Servable:
+def load_servable(
+    folder: Path,
+    version: ModelVersion,
+    files_checked_by: str = "not recorded",
+    condensed: WithoutPipeline | None = None,
+) -> Servable:
     """Load a version from disk, warm it up, and check that it predicts.
 
     Args:
         folder: Folder as MLflow logged it.
         version: The version.
         files_checked_by: Record that its files were compared with.
+        condensed: A stand-in that answers in place of its pipeline, which is not loaded then.
 
     Raises:
         ModelError: If it isn't a scikit-learn model saved with skops, holds untrusted types, or fails.
     """
     from threadpoolctl import threadpool_limits
 
-    scorer = read_scorer(folder, version)
+    scorer = read_scorer(folder, version, condensed)
     _in_one_thread(scorer.estimator)
     described = LoggedModel.read(folder)
     function = described.flavor("python_function").get("predict_fn", "predict")
@@ -80,6 +87,17 @@ def load_servable(folder: Path, version: ModelVersion, files_checked_by: str = "
     with threadpool_limits(limits=1):  # leave the other cores to the served version
         _warm(servable, _examples(described, scorer.inputs))
     return servable
+
+
+def warm_examples(folder: Path, inputs: InputSchema) -> list[dict[str, list[Any]]]:
+    """Return the checked columns of the batches by which a version is warmed up.
+
+    Args:
+        folder: Folder as MLflow logged it.
+        inputs: Schema of its inputs.
+    """
+    columns = _examples(LoggedModel.read(folder), inputs)
+    return [_repeated(columns, count) for count in _WARM_ROWS]
 
 
 def _in_one_thread(estimator: Any) -> None:
@@ -116,13 +134,17 @@ def feature_columns(frame: Any, inputs: InputSchema) -> dict[str, list[Any]]:
 
 
 def _warm(servable: Servable, columns: dict[str, list[Any]]) -> None:
-    rows = len(next(iter(columns.values())))
     for count in _WARM_ROWS:
-        repeated = {name: (values * (count // rows + 1))[:count] for name, values in columns.items()}
         try:
-            answered = len(servable.scorer.score_columns(repeated).values)
+            answered = len(servable.scorer.score_columns(_repeated(columns, count)).values)
         except Exception as error:
             name = f"version {servable.version.version} of {servable.version.model!r}"
             raise ModelError(f"{name} doesn't answer: {type(error).__name__}: {error}") from error
         if answered != count:
             raise ModelError(f"version {servable.version.version} returned {answered} predictions for {count} rows")
+
+
+def _repeated(columns: dict[str, list[Any]], count: int) -> dict[str, list[Any]]:
+    """Return so many rows by repeating some."""
+    rows = len(next(iter(columns.values())))
+    return {name: (values * (count // rows + 1))[:count] for name, values in columns.items()}

@@ -15,19 +15,21 @@ from everfit.blocks.settings import Settings
 from everfit.infra.serving.access import Tokens, read_tokens
 from everfit.infra.serving.alias_glance import AliasGlance
 from everfit.infra.serving.garbage import GarbageSearches
-from everfit.infra.serving.memory import FreedMemory, bound_arenas
+from everfit.infra.serving.memory import FreedMemory, bound_arenas, bound_delta
 from everfit.infra.serving.rounds import Rounds
 from everfit.tasks.core.hosts import is_loopback
-from everfit.tasks.models.skops_format import import_without_listing
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
     from mlflow import MlflowClient
+    from starlette.applications import Starlette
 
 MODELS_VARIABLE = "EVERFIT_SERVE_MODELS"
 JOINS_VARIABLE = "EVERFIT_SERVE_JOINS"
 SIGNERS_VARIABLE = "EVERFIT_SERVE_SIGNERS"
 TOKENS_VARIABLE = "EVERFIT_SERVE_TOKENS"
+
+_HEAVY = {"mlflow", "skops.io"}
+"""Modules that a service leaves to processes of their own."""
 
 _ASKED_BY_THEMSELVES = 2
 """The aliases of more models than these are requested together."""
@@ -46,7 +48,8 @@ def build_app(
     joins: Mapping[str, Sequence[Join]] | None = None,
     signers: Mapping[str, Sequence[str]] | None = None,
     on_start: Callable[[], object] = lambda: None,
-) -> "FastAPI":
+    apart: bool = False,
+) -> "Starlette":
     """Make the app that serves some models.
 
     Args:
@@ -57,6 +60,7 @@ def build_app(
         joins: Joins of models that have some.
         signers: Signers of models whose spec names some.
         on_start: Function to call when the endpoints have started.
+        apart: As for `ModelCache`.
     """
     # By default MLflow's client retries for minutes if the server is down.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -66,6 +70,7 @@ def build_app(
     from everfit.infra.serving.app import create_app
     from everfit.infra.serving.endpoint import Endpoint
     from everfit.tasks.registry.mlflow_client import check_tracking, tracking_client
+    from everfit.tasks.registry.readers import reader_of
     from everfit.tasks.storage.workspace import Workspace
     from everfit.tasks.storage.workspace_format import stored_format
 
@@ -80,7 +85,8 @@ def build_app(
     if not workspace.remote:
         stored_format(workspace)  # refuses a workspace of a newer everfit; a bucket is asked before each write
     every_s = min(policies.get(name, ServingPolicy()).follow_every for name in models)
-    glance = AliasGlance(registered, len(models), every_s.total_seconds())
+    reader = reader_of(settings, registered)
+    glance = AliasGlance(reader, len(models), every_s.total_seconds())
     freed, drains, checks = FreedMemory(), Rounds("everfit-drain", 3), Rounds("everfit-follow", 3)
     endpoints = {
         name: Endpoint(
@@ -98,13 +104,15 @@ def build_app(
             drains=drains,
             checks=checks,
             glance=glance.of if len(models) > _ASKED_BY_THEMSELVES else lambda _: None,
+            apart=apart,
+            reader=reader,
         )
         for name in models
     }
     return create_app(endpoints, Tokens(tokens_file), on_start)
 
 
-def from_environment() -> "FastAPI":
+def from_environment() -> "Starlette":
     """Make the app in a worker process, or for another process manager.
 
     `EVERFIT_SERVE_MODELS` has the models and their policies as JSON, `EVERFIT_SERVE_JOINS` their joins,
@@ -127,8 +135,8 @@ def from_environment() -> "FastAPI":
         check_served(name, policy, joins.get(name, ()), signers.get(name, ()), settings)
     # Requests and predictions share the interpreter's lock: switch threads faster than the default 5 ms.
     sys.setswitchinterval(0.001)
-    import_without_listing()
     bound_arenas()
+    bound_delta()
     searches = GarbageSearches()
     searches.pause()
     return build_app(
@@ -139,6 +147,7 @@ def from_environment() -> "FastAPI":
         joins=joins,
         signers=signers,
         on_start=searches.resume,
+        apart=not _HEAVY & sys.modules.keys(),  # what a process has imported already costs it nothing more
     )
 
 

@@ -22,7 +22,8 @@ from everfit.tasks.gate.checks.replay import Replay
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_labelled_predictions
-from everfit.tasks.scoring.scorer import Scorer, Scores
+from everfit.tasks.scoring.scorer import Scorer
+from everfit.tasks.scoring.scores import Scores
 from everfit.tasks.statistics.scores import onto_classes
 from everfit.tasks.storage.row_hashes import indexed_by_key
 from everfit.tasks.storage.tables import KEY

@@ -22,7 +22,8 @@ from everfit.tasks.predictions.prediction_log import PREDICTION, PROBABILITIES, 
 from everfit.tasks.scoring.loading import announced
 from everfit.tasks.scoring.outliers import FILE as OUTLIERS_FILE
 from everfit.tasks.scoring.outliers import OutlierDetector
-from everfit.tasks.scoring.scorer import Scorer, Scores
+from everfit.tasks.scoring.scorer import Scorer
+from everfit.tasks.scoring.scores import Scores
 from everfit.tasks.statistics.profile import Profile, profile_frame, reference_sample
 from everfit.tasks.statistics.scores import onto_classes
 from everfit.tasks.storage.tables import KEY

@@ -4,6 +4,7 @@ The ledger has the looks that adapted them, but the services know only the regis
 """
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from everfit.blocks.errors import LedgerError, ModelError
@@ -22,7 +23,16 @@ def read_bounds(client: "MlflowClient", model: str, version: int) -> AnswerBound
     Raises:
         ModelError: The registry doesn't answer, or the tag can't be read.
     """
-    tag = model_registry.version_tags(client, model, version).get(BOUNDS_TAG)
+    return bounds_of_tags(model_registry.version_tags(client, model, version), model, version)
+
+
+def bounds_of_tags(tags: Mapping[str, str], model: str, version: int) -> AnswerBounds | None:
+    """Return the bounds that the tags of a version have; None if they have none.
+
+    Raises:
+        ModelError: The tag can't be read.
+    """
+    tag = tags.get(BOUNDS_TAG)
     if not tag:
         return None
     try:

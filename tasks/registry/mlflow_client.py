@@ -14,7 +14,8 @@ from everfit.tasks.storage.durable import sync_file, sync_folder
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_SQLITE = "sqlite:///"
+SQLITE = "sqlite:///"
+"""Beginning of the address of an MLflow in a file."""
 
 
 def use_tracking(settings: Settings) -> str:
@@ -25,10 +26,10 @@ def use_tracking(settings: Settings) -> str:
     """
     if "MLFLOW_TRACKING_URI" not in os.environ:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
-        os.environ["MLFLOW_TRACKING_URI"] = f"{_SQLITE}{settings.state_dir / 'mlflow.db'}"
+        os.environ["MLFLOW_TRACKING_URI"] = f"{SQLITE}{settings.state_dir / 'mlflow.db'}"
     uri = os.environ["MLFLOW_TRACKING_URI"]
-    if uri.startswith(_SQLITE):
-        follow_moved_folder(Path(uri.removeprefix(_SQLITE)), settings.state_dir)
+    if uri.startswith(SQLITE):
+        follow_moved_folder(Path(uri.removeprefix(SQLITE)), settings.state_dir)
     return uri
 
 
@@ -54,8 +55,8 @@ def tracking_client(settings: Settings) -> "MlflowClient":
     uri = use_tracking(settings)
     from mlflow import MlflowClient
 
-    if uri.startswith(_SQLITE) and "?" not in uri:
-        _make_database(Path(uri.removeprefix(_SQLITE)))
+    if uri.startswith(SQLITE) and "?" not in uri:
+        _make_database(Path(uri.removeprefix(SQLITE)))
     return MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI"))
 
 
@@ -68,7 +69,7 @@ def _make_database(path: Path) -> None:
         return
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     unfinished.unlink(missing_ok=True)  # of an earlier process with this number
-    _make_tables(f"{_SQLITE}{unfinished}")
+    _make_tables(f"{SQLITE}{unfinished}")
     sync_file(unfinished)
     try:
         path.hardlink_to(unfinished)

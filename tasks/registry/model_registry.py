@@ -1,6 +1,6 @@
 """The model registry: MLflow's versions and aliases, as everfit uses them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CHAMPION, CHALLENGER = "champion", "challenger"
 TRAINED_UNTIL_TAG, SNAPSHOT_TAG = "everfit.trained_until", "everfit.snapshot"
 
-_ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 """MLflow's error codes for a missing model, version or alias; they depend on the store."""
 
 
@@ -31,12 +31,19 @@ def challenger(client: "MlflowClient", model: str) -> ModelVersion | None:
 
 def by_alias(client: "MlflowClient", model: str, alias: str) -> ModelVersion | None:
     """Return the version with an alias, or None."""
+    found = by_alias_with_tags(client, model, alias)
+    return None if found is None else found[0]
+
+
+def by_alias_with_tags(client: "MlflowClient", model: str, alias: str) -> tuple[ModelVersion, dict[str, str]] | None:
+    """Return the version with an alias, and its tags, or None."""
     from mlflow.exceptions import MlflowException
 
     try:
-        return _version(client.get_model_version_by_alias(model, alias))
+        registered = client.get_model_version_by_alias(model, alias)
+        return _version(registered), dict(registered.tags or {})
     except MlflowException as error:
-        if error.error_code in _ABSENT:
+        if error.error_code in ABSENT:
             return None
         raise ModelError(f"the {alias} of {model!r} can't be read from the registry: {error.message}") from error
 
@@ -52,7 +59,7 @@ def model_version(client: "MlflowClient", model: str, version: int) -> ModelVers
     try:
         return _version(client.get_model_version(model, str(version)))
     except MlflowException as error:
-        if error.error_code not in _ABSENT:
+        if error.error_code not in ABSENT:
             raise ModelError(
                 f"version {version!r} of {model!r} can't be read from the registry: {error.message}"
             ) from error
@@ -98,7 +105,7 @@ def aliased(client: "MlflowClient", model: str) -> frozenset[int]:
     try:
         return frozenset(int(version) for version in client.get_registered_model(model).aliases.values())
     except MlflowException as error:
-        if error.error_code in _ABSENT:
+        if error.error_code in ABSENT:
             return frozenset()
         raise ModelError(f"the aliases of {model!r} can't be read from the registry: {error.message}") from error
 
@@ -134,7 +141,7 @@ def delete(client: "MlflowClient", model: str, version: int) -> None:
         if registered.model_id:
             client.delete_logged_model(registered.model_id)
     except MlflowException as error:
-        if error.error_code not in _ABSENT:  # its model may have been deleted first
+        if error.error_code not in ABSENT:  # its model may have been deleted first
             raise ModelError(f"version {version!r} of {model!r} could not be deleted: {error.message}") from error
 
 
@@ -200,17 +207,30 @@ def set_version_tag(client: "MlflowClient", model: str, version: int, name: str,
         ) from error
 
 
-def _version(registered: "RegisteredVersion") -> ModelVersion:
-    tags: dict[str, str] = dict(registered.tags or {})
+def version_of(model: str, number: int, run_id: str, created_ms: int, tags: Mapping[str, str]) -> ModelVersion:
+    """Return a version from what the registry has of it.
+
+    Args:
+        model: Name of the model.
+        number: Number of the version.
+        run_id: The run that made it; empty without one.
+        created_ms: Time of its registration, in milliseconds since 1970.
+        tags: Its tags.
+    """
     # A version that everfit didn't register has no tag; it can't have seen data later than its registration.
-    registered_at = datetime.fromtimestamp(registered.creation_timestamp / 1000, UTC)
+    registered_at = datetime.fromtimestamp(created_ms / 1000, UTC)
     return ModelVersion(
-        model=str(registered.name),
-        version=int(registered.version),
-        run_id=registered.run_id or "",
+        model=model,
+        version=number,
+        run_id=run_id,
         trained_until=_moment(tags.get(TRAINED_UNTIL_TAG), registered_at),
         snapshot_digest=tags.get(SNAPSHOT_TAG, ""),
     )
+
+
+def _version(registered: "RegisteredVersion") -> ModelVersion:
+    number, run, tags = int(registered.version), registered.run_id or "", dict(registered.tags or {})
+    return version_of(str(registered.name), number, run, registered.creation_timestamp, tags)
 
 
 def _moment(tag: str | None, otherwise: datetime) -> datetime:

@@ -10,7 +10,7 @@ import numpy as np
 from everfit.blocks.serving import AbstainPolicy, ServingPolicy
 from everfit.tasks.core.answer_bounds import AnswerBounds
 from everfit.tasks.predictions import prediction_log
-from everfit.tasks.scoring.scorer import Scores
+from everfit.tasks.scoring.scores import Scores
 
 
 @dataclass(frozen=True)

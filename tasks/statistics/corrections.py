@@ -13,9 +13,6 @@ from typing import Literal, Self
 import numpy as np
 import numpy.typing as npt
 from pydantic import FiniteFloat
-from scipy.optimize import minimize
-from scipy.special import expit, log_softmax, logit
-from scipy.stats import chi2
 
 from everfit.tasks.core.records import Record
 from everfit.tasks.statistics.metrics import Metric
@@ -58,6 +55,8 @@ class Correction(Record):
         """
         if self.link == "identity":
             return np.asarray(self.slope * scores + self.shifts[0])
+        from scipy.special import expit, log_softmax
+
         if self.link == "logit":
             return np.asarray(expit(self.slope * _log_odds(scores) + self.shifts[0]))
         return np.asarray(np.exp(log_softmax(self.slope * np.log(_inside(scores)) + self.shifts, axis=1)))
@@ -143,6 +142,8 @@ def _prior_shift(truth: Floats, scores: Floats, now: Floats, then: Floats) -> Co
     """Return the shift of the odds by which the classes became more frequent; None if the labels contradict it."""
     if then.min() <= 0:
         return None
+    from scipy.stats import chi2
+
     ratio = np.log(now / then)
     shifts = (float(ratio[1] - ratio[0]),) if scores.ndim == 1 else tuple(float(part) for part in ratio - ratio.mean())
     shifted = Correction(link="logit" if scores.ndim == 1 else "log", shifts=shifts)
@@ -153,6 +154,8 @@ def _prior_shift(truth: Floats, scores: Floats, now: Floats, then: Floats) -> Co
 
 def _by_likelihood(truth: Floats, scores: Floats, *, sloped: bool) -> Correction:
     """Return the most likely shift of the log odds, and the slope if wanted."""
+    from scipy.optimize import minimize
+
     link: Literal["logit", "log"] = "logit" if scores.ndim == 1 else "log"
     count = 1 if scores.ndim == 1 else scores.shape[1]
 
@@ -176,4 +179,6 @@ def _inside(scores: Floats) -> Floats:
 
 
 def _log_odds(scores: npt.ArrayLike) -> Floats:
+    from scipy.special import logit
+
     return np.asarray(logit(_inside(np.asarray(scores, dtype=np.float64))))

@@ -1,10 +1,12 @@
 """How a Delta table is stored in files: the empty table, merged files, longer partitions."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.tasks.storage.delta_errors import reason_of
+from everfit.tasks.storage.kept_table import KeptTable
 from everfit.tasks.storage.panics import panics_as_errors
 from everfit.tasks.storage.periods import PROPERTY, Period, is_longer
 from everfit.tasks.storage.table_flushes import TableFlushes
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 _ALL_HISTORY = {"delta.enableExpiredLogCleanup": "false", "delta.logRetentionDuration": "interval 36500 days"}
 """Properties of a table whose past versions snapshots name; Delta would delete them after 30 days."""
 
+_STATISTICS = "delta.dataSkippingStatsColumns"
+"""Property of a table."""
+
 GUARD = "everfit"
 """Application id of guarded writes: of two with the same number, Delta accepts only one."""
 
@@ -27,15 +32,23 @@ class ConflictError(WorkspaceError):
 
 @dataclass(frozen=True)
 class TableLayout(TableFlushes):
-    """A Delta table whose files can be written again while its rows stay the same."""
+    """A Delta table whose files can be written again while its rows stay the same.
+
+    Attributes:
+        kept: Keeps it open between the appends of its only writer in this process; by default it is opened each time.
+    """
+
+    kept: KeptTable | None = field(default=None, compare=False, repr=False)
 
     @panics_as_errors()
-    def create(self, schema: "pa.Schema", period: Period = "day") -> None:
+    def create(self, schema: "pa.Schema", period: Period = "day", statistics: Sequence[str] = ()) -> None:
         """Create the table without rows: if two writers created it with theirs at once, Delta would take both.
 
         Args:
             schema: The columns.
             period: The period that a partition covers.
+            statistics: Columns whose least and greatest values the log of the table has for each file; by default the
+                first 32. They are most of what has to be read to open the table.
         """
         from deltalake import DeltaTable
 
@@ -47,6 +60,7 @@ class TableLayout(TableFlushes):
             configuration={
                 **(_ALL_HISTORY if self.historic else {}),
                 **({} if period == "day" else {PROPERTY: period}),
+                **({_STATISTICS: ",".join(statistics)} if statistics else {}),
             },
             storage_options=dict(self.storage_options) or None,
             raise_if_key_not_exists=False,
@@ -58,10 +72,14 @@ class TableLayout(TableFlushes):
 
         After a power cut a first commit without its content can be dropped if it is the only one, and no other.
         """
-        table = self.open()
+        table = self.open() if self.kept is None else self._kept_open(self.kept)
         if table.version() == 0:
             self.sync(0)
         return table
+
+    @panics_as_errors()
+    def _kept_open(self, kept: KeptTable) -> "DeltaTable":
+        return kept.newest(self)
 
     @panics_as_errors()
     def compact(self) -> int:

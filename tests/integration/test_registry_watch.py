@@ -1,6 +1,7 @@
 """What somebody changes in MLflow by hand is seen within seconds by `everfit watch`, on a real MLflow server."""
 
 import contextlib
+import os
 import socket
 import sys
 import threading
@@ -20,6 +21,7 @@ from everfit.blocks.settings import Settings
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.registry import model_registry
+from everfit.tasks.registry.readers import MlflowReader, RestReader
 from everfit.tasks.release.registry_watch import follow_registry, watch_registry
 from everfit.tasks.release.release import release
 from everfit.tasks.turns.context import Context
@@ -71,6 +73,12 @@ def test_a_change_by_hand_is_seen_within_seconds_and_people_are_notified(workspa
     ledger, client = context.ledger, context.mlflow
     release(ledger, client, "flights", 1, expected_previous=None, reason="first", actor="gate")
     second = release(ledger, client, "flights", 2, expected_previous=1, reason="better", actor="gate")
+    # A service reads the server without MLflow's client, and finds the same
+    light, own = RestReader(os.environ["MLFLOW_TRACKING_URI"]), MlflowReader(lambda: client)
+    assert light.by_alias("flights", "champion") == own.by_alias("flights", "champion") is not None
+    assert [light.by_alias(name, "challenger") for name in ("flights", "unknown")] == [None, None]
+    assert light.all_aliases(50) == own.all_aliases(50) is not None
+    light.close()
     over = threading.Event()
     watching = threading.Thread(
         target=watch_registry, args=([context], lambda: over.wait(0.5)), kwargs={"announce": False}

@@ -6,6 +6,7 @@ a tag with its share on its version. A challenger without the tag gets no traffi
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -48,7 +49,16 @@ def read_split(client: "MlflowClient", challenger: ModelVersion) -> TrafficSplit
     Raises:
         ModelError: The registry doesn't answer, or the tag can't be read.
     """
-    tag = model_registry.version_tags(client, challenger.model, challenger.version).get(TRIAL_TAG)
+    return split_of_tags(model_registry.version_tags(client, challenger.model, challenger.version), challenger)
+
+
+def split_of_tags(tags: Mapping[str, str], challenger: ModelVersion) -> TrafficSplit | None:
+    """Return the share of the traffic that the tags of a challenger name, or None if they name none.
+
+    Raises:
+        ModelError: The tag can't be read.
+    """
+    tag = tags.get(TRIAL_TAG)
     if not tag:
         return None
     try:

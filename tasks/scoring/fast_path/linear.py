@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.scoring.fast_path.ordinal import UNSEEN, samples
+from everfit.tasks.scoring.fast_path.stored import Stored, restored_classes, stored_classes
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 _NEAR = 1e-12
+
+KIND, _NUMBERS, _CATEGORY = "linear", "numbers", "category"
+"""Names of what a linear model and its parts are made from."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,16 @@ class _Numbers:
         if not absent.any():
             return np.asarray(scaled.T @ self.weights)
         return np.asarray(np.where(absent, 0.0, scaled).T @ self.weights + absent.T @ self.missing)
+
+    def stored(self) -> Stored:
+        """Return what they are made from."""
+        numbers = {"mean": self.mean, "scale": self.scale, "weights": self.weights, "missing": self.missing}
+        return Stored(_NUMBERS, {"names": self.names}, numbers)
+
+    @classmethod
+    def restored(cls, stored: Stored) -> Self:
+        """Return what `stored` has taken apart."""
+        return cls(list(stored.words["names"]), **stored.numbers)
 
     def usual(self) -> dict[str, list[float]]:
         """Return values near the training data's, by column."""
@@ -81,21 +95,35 @@ class _Category:
         last = len(self.weights) - 1
         return np.asarray(self.weights[[self.places.get(value, last) for value in columns[self.name]]])
 
+    def stored(self) -> Stored:
+        """Return what they are made from."""
+        words = {"name": self.name, "places": list(self.places.items())}  # a null is no name in JSON
+        return Stored(_CATEGORY, words, {"weights": self.weights})
+
+    @classmethod
+    def restored(cls, stored: Stored) -> Self:
+        """Return what `stored` has taken apart."""
+        return cls(stored.words["name"], dict(stored.words["places"]), **stored.numbers)
+
 
 class FastLinearModel:
     """A fitted linear pipeline that predicts as the original does.
 
     Args:
-        estimator: Last step of the original.
+        classes: Classes of the original; None for a regression.
         start: Term of every row; shape (outputs,).
         numbers: Terms of numeric columns.
         categories: Terms of text columns.
     """
 
     def __init__(
-        self, estimator: Any, start: Floats, numbers: Sequence[_Numbers], categories: Sequence[_Category]
+        self,
+        classes: npt.NDArray[Any] | None,
+        start: Floats,
+        numbers: Sequence[_Numbers],
+        categories: Sequence[_Category],
     ) -> None:
-        self.classes_ = getattr(estimator, "classes_", None)
+        self.classes_ = classes
         self._start = start
         self._parts: list[_Numbers | _Category] = [*numbers, *categories]
 
@@ -118,10 +146,27 @@ class FastLinearModel:
             if parts is None:
                 return None
             start, numbers, categories = parts
-            fast = cls(last, start + np.atleast_1d(last.intercept_), numbers, categories)
+            start = start + np.atleast_1d(last.intercept_)
+            fast = cls(getattr(last, "classes_", None), start, numbers, categories)
             return fast if fast._agrees(pipeline, inputs) else None
         except (AttributeError, KeyError, TypeError, ValueError):
             return None  # another version of scikit-learn
+
+    def stored(self) -> Stored:
+        """Return what it is made from.
+
+        Raises:
+            NotStorableError: Its classes are neither numbers nor texts.
+        """
+        parts = tuple(part.stored() for part in self._parts)
+        return Stored(KIND, {"classes": stored_classes(self.classes_)}, {"start": self._start}, parts)
+
+    @classmethod
+    def restored(cls, stored: Stored) -> Self:
+        """Return the model that `stored` has taken apart."""
+        numbers = [_Numbers.restored(part) for part in stored.parts if part.kind == _NUMBERS]
+        categories = [_Category.restored(part) for part in stored.parts if part.kind == _CATEGORY]
+        return cls(restored_classes(stored.words["classes"]), stored.numbers["start"], numbers, categories)
 
     def predict_proba(self, columns: Mapping[str, Sequence[Any]]) -> Floats:
         """Return the probabilities of the classes; shape (rows, classes)."""

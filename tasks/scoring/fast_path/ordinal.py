@@ -14,10 +14,14 @@ import numpy.typing as npt
 
 from everfit.tasks.models.input_column import InputColumn
 from everfit.tasks.models.input_schema import InputSchema
+from everfit.tasks.scoring.fast_path.stored import Stored
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
     from sklearn.preprocessing import OrdinalEncoder
+
+KIND = "ordinal"
+"""Name of what an encoding is made from."""
 
 UNSEEN = "\x00 a category that no training data has \x00"
 """Stands for all unknown categories."""
@@ -72,6 +76,25 @@ class FastOrdinalEncoding:
                 unseen = codes[UNSEEN]
                 matrix[:, position] = [codes.get(value, unseen) for value in values]
         return matrix
+
+    def stored(self) -> Stored:
+        """Return what it is made from."""
+        # An infinite or missing code is no value of JSON, and a null is no name.
+        columns = [
+            {"name": name, "codes": None if codes is None else [[*codes], [float.hex(code) for code in codes.values()]]}
+            for name, codes in self._columns
+        ]
+        return Stored(KIND, {"columns": columns})
+
+    @classmethod
+    def restored(cls, stored: Stored) -> Self:
+        """Return the encoding that `stored` has taken apart."""
+        names, codes = [], list[Codes | None]()
+        for column in stored.words["columns"]:
+            names.append(column["name"])
+            known = column["codes"]
+            codes.append(None if known is None else dict(zip(known[0], map(float.fromhex, known[1]), strict=True)))
+        return cls(names, codes)
 
     def agrees(self, transformer: "BaseEstimator", inputs: InputSchema) -> bool:
         """Return whether the transformer gives exactly the same, for every category and for nulls."""

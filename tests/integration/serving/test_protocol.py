@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pandas as pd
 import pytest
-from fastapi.testclient import TestClient
+from starlette.testclient import TestClient
 
 from everfit.infra.serving.protocol import parse_csv
 from everfit.tasks.models.input_column import InputColumn

@@ -8,6 +8,7 @@ from support.prepared import copy_empty_mlflow
 
 from everfit.infra.serving.alias_glance import AliasGlance
 from everfit.tasks.registry import model_registry
+from everfit.tasks.registry.readers import MlflowReader
 
 
 @pytest.fixture(scope="module")
@@ -42,11 +43,11 @@ def test_an_answer_serves_all_models_until_it_is_too_old(client: MlflowClient) -
         asked.append(client)
         return client
 
-    lasting = AliasGlance(registered, 3, every_s=3600.0)
+    lasting = AliasGlance(MlflowReader(registered), 3, every_s=3600.0)
     assert [lasting.of("delays"), lasting.of("tips"), lasting.of("unknown")] == [{"champion": 1}, {}, {}]
     assert len(asked) == 1
 
-    short = AliasGlance(registered, 3, every_s=0.0)
+    short = AliasGlance(MlflowReader(registered), 3, every_s=0.0)
     short.of("delays")
     assert short._until > 0.0
 
@@ -54,7 +55,7 @@ def test_an_answer_serves_all_models_until_it_is_too_old(client: MlflowClient) -
 def test_an_answer_is_kept_longer_where_the_request_costs_much(client: MlflowClient) -> None:
     import time
 
-    glance = AliasGlance(lambda: client, 3, every_s=0.0)
+    glance = AliasGlance(MlflowReader(lambda: client), 3, every_s=0.0)
     began = time.thread_time()
     glance.of("delays")
     spent = time.thread_time() - began

@@ -10,7 +10,7 @@ import numpy as np
 
 from everfit.infra.serving.batching import Batcher, Job, ScoredRequest
 from everfit.infra.serving.spool import Spool
-from everfit.tasks.scoring.scorer import Scores
+from everfit.tasks.scoring.scores import Scores
 
 
 class Slow:

@@ -10,6 +10,7 @@ from everfit.blocks.errors import ModelError
 from everfit.infra.serving import registry_watcher
 from everfit.infra.serving.registry_watcher import RegistryWatcher
 from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.registry.readers import Registered
 
 
 def version(number: int) -> ModelVersion:
@@ -24,22 +25,36 @@ class Stand:
         self.fetching: Exception | None = None
         self.loading: Exception | None = None
         self.told: list[int] = []
-        monkeypatch.setattr(registry_watcher.model_registry, "champion", lambda *_: self.champion)
-        monkeypatch.setattr(registry_watcher.model_registry, "challenger", lambda *_: self.challenger)
-        monkeypatch.setattr(registry_watcher, "read_split", lambda *_: None)
         monkeypatch.setattr(registry_watcher, "load_servable", self.load)
         monkeypatch.setattr(registry_watcher, "tell_not_served", lambda found, *_: self.told.append(found.version))
-        cache: Any = SimpleNamespace(fetch=self.fetch, remember=lambda _: None, checked_by=lambda _: "workspace")
+        cache: Any = SimpleNamespace(
+            fetch=self.fetch,
+            remember=lambda _: None,
+            checked_by=lambda _: "workspace",
+            condensed=lambda *_, **__: None,
+            apart=False,
+        )
         nothing: Any = lambda *_: None  # noqa: E731
-        self.follower = RegistryWatcher(nothing, "delays", cache, nothing, nothing, shadow=True)
+        self.follower = RegistryWatcher(self, "delays", cache, nothing, nothing, registered=nothing, shadow=True)
         self.state = self.follower.state
+
+    def by_alias(self, _: str, alias: str) -> Registered | None:
+        if alias == "champion":
+            return self.registered_champion()
+        return None if self.challenger is None else Registered(self.challenger)
+
+    def registered_champion(self) -> Registered | None:
+        return None if self.champion is None else Registered(self.champion)
+
+    def all_aliases(self, _: int) -> None:
+        return None
 
     def fetch(self, _: Any, found: ModelVersion) -> ModelVersion:
         if self.fetching is not None:
             raise self.fetching
         return found
 
-    def load(self, _: Any, found: ModelVersion, _checked_by: str) -> Any:
+    def load(self, _: Any, found: ModelVersion, _checked_by: str, _condensed: object) -> Any:
         if self.loading is not None:
             raise self.loading
         return SimpleNamespace(version=found)
@@ -92,13 +107,13 @@ def test_a_version_that_cannot_be_downloaded_again_and_again_is_told(stand: Stan
 def test_a_registry_that_is_gone_is_told_with_what_is_served(
     stand: Stand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def gone(*_: object) -> ModelVersion:
+    def gone(*_: object) -> Registered:
         raise ModelError("MLflow at http://127.0.0.1:9 does not answer: Connection refused")
 
-    monkeypatch.setattr(registry_watcher.model_registry, "champion", gone)
+    monkeypatch.setattr(stand, "registered_champion", gone)
     stand.rounds(2)
     nothing: Any = lambda *_: None  # noqa: E731
-    RegistryWatcher(nothing, "taxis", stand.follower.cache, nothing, nothing).follow()
+    RegistryWatcher(stand, "taxis", stand.follower.cache, nothing, nothing, registered=nothing).follow()
 
     served, unserved = [record.getMessage() for record in caplog.records]
     assert "reached, so serving goes on unchanged: MLflow at http://127.0.0.1:9 does not answer" in served
@@ -109,18 +124,24 @@ class Glanced(Stand):
     """A stand whose aliases one request tells for all models."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        super().__init__(monkeypatch)
         self.asked, self.aliases = 0, {"champion": 1}
+        super().__init__(monkeypatch)
         nothing: Any = lambda *_: None  # noqa: E731
         self.follower = RegistryWatcher(
-            nothing, "delays", self.follower.cache, nothing, nothing, shadow=True, glance=lambda _: self.aliases
+            self,
+            "delays",
+            self.follower.cache,
+            nothing,
+            nothing,
+            registered=nothing,
+            shadow=True,
+            glance=lambda _: self.aliases,
         )
         self.state = self.follower.state
-        monkeypatch.setattr(registry_watcher.model_registry, "champion", self.ask)
 
-    def ask(self, *_: object) -> ModelVersion:
+    def registered_champion(self) -> Registered | None:
         self.asked += 1
-        return self.champion
+        return super().registered_champion()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from support.condensing import is_same, restored_from_bytes
 from support.training import a_spec, rows_of
 
 from everfit.tasks.models.corrected_model import corrected, parts_of
@@ -51,6 +52,7 @@ def test_it_is_loaded_by_the_trusted_list_and_answers_as_the_correction_says(tas
     scorer = Scorer(mended, inputs)
     columns = {name: [None if pd.isna(value) else value for value in frame[name].tolist()] for name in FEATURES}
     fast, slow = scorer.score_columns(columns), scorer.score(frame)
+    assert is_same(restored_from_bytes(scorer.answering).scores(columns), fast)
     assert fast.values.tolist() == (
         pytest.approx(slow.values.tolist()) if task == "regression" else slow.values.tolist()
     )

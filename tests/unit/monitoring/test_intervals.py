@@ -22,7 +22,7 @@ from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.predictions.labels import INCLUSION, LABEL
 from everfit.tasks.predictions.prediction_log import ABSTAINED, BOUND, PREDICTION, PROBABILITIES, SCORE
 from everfit.tasks.scoring.certainty import CertaintyRules, certainty_of, said_of
-from everfit.tasks.scoring.scorer import Scores
+from everfit.tasks.scoring.scores import Scores
 from everfit.tasks.statistics.conformal import class_scores, conformal_bound, error_sizes
 from everfit.tasks.triage.interval_signal import IntervalSignal
 

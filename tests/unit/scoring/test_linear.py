@@ -6,10 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from support.condensing import is_same, restored_from_bytes
 
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.scoring.fast_path import linear
+from everfit.tasks.scoring.fast_path.answering import ByEncoding
+from everfit.tasks.scoring.fast_path.boosting import FastBoosting
 from everfit.tasks.scoring.fast_path.linear import FastLinearModel
 from everfit.tasks.scoring.scorer import Scorer
 from everfit.tasks.training.pipelines import build_pipeline
@@ -76,6 +79,7 @@ def test_gives_the_same(task: TaskKind, count: int) -> None:
     np.testing.assert_allclose(result, expected, rtol=1e-11, atol=1e-11)
     scorer = Scorer(pipeline, inputs)
     assert scorer.score_columns(columns).values.tolist() == pytest.approx(scorer.score(requested).values.tolist())
+    assert is_same(restored_from_bytes(scorer.answering).scores(columns), scorer.score_columns(columns))
 
 
 def test_another_form_goes_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,5 +103,5 @@ def test_everfits_own_gradient_boosting_has_a_short_way() -> None:
     trees = build_pipeline("hist_gradient_boosting", "multiclass", full, 0).fit(full, TARGETS["multiclass"])
     scorer = Scorer(trees, InputSchema.of_frame(full, task="multiclass", features=list(full.columns)))
 
-    assert scorer.encoding is not None
-    assert type(scorer._last).__name__ == "FastBoosting"
+    assert isinstance(scorer.answering, ByEncoding)
+    assert isinstance(scorer.answering.last, FastBoosting)

@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from everfit.tasks.models.input_schema import InputSchema
+from everfit.tasks.scoring.fast_path.answering import ByEncoding, ByPipeline
 from everfit.tasks.scoring.fast_path.ordinal import FastOrdinalEncoding
 from everfit.tasks.scoring.scorer import Scorer
 
@@ -54,7 +55,7 @@ def test_gives_what_the_pipeline_gives(settings: dict[str, Any]) -> None:
     data = rows(seed=1)
     data.loc[:20, "street"] = "a street that is new"
 
-    assert one.encoding is not None
+    assert isinstance(one.answering, ByEncoding)
     expected, results = one.score(data), one.score_columns(columns_of(data))
     assert expected.probabilities is not None
     assert results.probabilities is not None
@@ -72,7 +73,7 @@ def test_another_pipeline_goes_the_long_way(encoder: Any, remainder: Any) -> Non
         encoder.set_params(sparse_output=False)
     one = scorer(encoder, imputed, remainder)
 
-    assert one.encoding is None
+    assert isinstance(one.answering, ByPipeline)
     assert len(one.score_columns(columns_of(rows())).values) == 300
 
 

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.condensing import is_same, restored_from_bytes
 from support.training import a_spec, data_of, rows_of
 
 from everfit.blocks.errors import SpecError
 from everfit.blocks.training import TrainingPolicy
 from everfit.tasks.core.spec_loading import read_spec
 from everfit.tasks.models.input_schema import InputSchema
+from everfit.tasks.scoring.fast_path.answering import ByEncoding, ByLinearModel, ByMean
 from everfit.tasks.scoring.scorer import Scorer
 from everfit.tasks.statistics.scores import class_list, model_scores
 from everfit.tasks.training import fitting
@@ -93,7 +95,9 @@ def test_the_service_takes_the_fast_path_of_each_member(task: str, tmp_path: Pat
         assert fast.probabilities is not None
         assert np.allclose(fast.probabilities, slow.probabilities, rtol=1e-9)
         assert fast.values.tolist() == slow.values.tolist()
-    assert [member._linear is None for member in scorer._members] == [True, True, False]
+    assert isinstance(scorer.answering, ByMean)
+    assert is_same(restored_from_bytes(scorer.answering).scores(columns), fast)
+    assert [type(member) for member in scorer.answering.members] == [ByEncoding, ByEncoding, ByLinearModel]
 
 
 @pytest.mark.slow
