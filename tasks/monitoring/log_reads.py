@@ -8,13 +8,36 @@ import pandas as pd
 
 from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.signals.covariate_shift import MOST_ROWS
+from everfit.tasks.monitoring.windows import MonitoringWindows
 from everfit.tasks.predictions.drawn_answers import labelled_times, read_by_keys
-from everfit.tasks.storage.tables import KEY
+from everfit.tasks.predictions.held_labels import AskedRows, HeldLabels
+from everfit.tasks.predictions.label_times import delays_since
+from everfit.tasks.predictions.labels import LABEL_TIME
+from everfit.tasks.storage.tables import KEY, Table
 from everfit.tasks.turns.context import Context
 
 
+def labels_of_look(context: Context, windows: MonitoringWindows, event_time: str, until: datetime) -> HeldLabels:
+    """Return the table of labels, which holds those of the rows that a look asks for.
+
+    Args:
+        context: The model's spec and storage.
+        windows: The spans that the look measures.
+        event_time: The column of the log with the event time.
+        until: The moment of the look.
+    """
+    spec, table = context.spec, context.workspace.table
+    known, newest = table(spec.name, "labels"), windows.window
+    labelled = [since for since in (windows.labelled.since, newest.since) if since is not None]
+    followed = [] if spec.monitoring.label_delays == "ignore" else [delays_since(spec, until)]
+    starts = sorted({min([windows.unseen_since, *labelled, *followed]), min([windows.unseen_since, *labelled])})
+    spans = [Window(since=since, until=newest.until) for since in [*starts, *sorted(labelled)[:1]]]
+    asked = AskedRows(table(spec.name, "predictions"), event_time, tuple(spans), LABEL_TIME, until)
+    return HeldLabels(known.uri, known.storage_options, known.historic, asked=asked)
+
+
 def times_of_labelled(
-    context: Context, version: int, window: Window, event_time: str, until: datetime
+    context: Context, known: Table, version: int, window: Window, *, event_time: str, until: datetime
 ) -> "pd.Series[pd.Timestamp]":
     """Return the event times of the rows of a window that a version has answered and whose labels are known.
 
@@ -22,14 +45,13 @@ def times_of_labelled(
 
     Args:
         context: The model's spec and storage.
+        known: The labels.
         version: The version that answered.
         window: The span of event time.
         event_time: The column of the log with the event time.
         until: Only labels that are known at this moment count.
     """
-    spec, table = context.spec, context.workspace.table
-    log, known = table(spec.name, "predictions"), table(spec.name, "labels")
-    clients = spec.monitoring.clients
+    log, clients = context.workspace.table(context.spec.name, "predictions"), context.spec.monitoring.clients
     return labelled_times(log, known, window, event_time, until, version=version, clients=clients)[0][event_time]
 
 

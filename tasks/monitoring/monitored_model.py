@@ -16,13 +16,14 @@ from everfit.tasks.ledger import Turn
 from everfit.tasks.monitoring.champion_at import PLACING, ChampionAt, champion_at
 from everfit.tasks.monitoring.champion_scores import champion_scores
 from everfit.tasks.monitoring.holdout import baseline_of, holdout_answers
-from everfit.tasks.monitoring.log_reads import features_in_log, times_of_labelled
+from everfit.tasks.monitoring.log_reads import features_in_log, labels_of_look, times_of_labelled
 from everfit.tasks.monitoring.reference import Reference, load_reference
 from everfit.tasks.monitoring.report.report_choice import draws_report
 from everfit.tasks.monitoring.signals.live_estimate import QualityEstimator, can_estimate, fit_estimator
 from everfit.tasks.monitoring.triage_history import JudgedWindow, newest_judgements, read_triages, triage_entries
 from everfit.tasks.monitoring.windows import MonitoringWindows, monitoring_windows
 from everfit.tasks.predictions import prediction_log
+from everfit.tasks.predictions.held_labels import HeldLabels
 from everfit.tasks.predictions.key_draw import most_rows
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_labelled_predictions
 from everfit.tasks.predictions.prediction_log import PREDICTED_AT
@@ -143,7 +144,13 @@ class MonitoredModel:
 
     def _label_times(self, window: Window) -> "pd.Series[pd.Timestamp]":
         """Return the event times of the champion's rows in a window whose labels are known."""
-        return times_of_labelled(self.context, self.champion.version, window, self.event_time, self.until)
+        version, time = self.champion.version, self.event_time
+        return times_of_labelled(self.context, self.labels, version, window, event_time=time, until=self.until)
+
+    @cached_property
+    def labels(self) -> HeldLabels:
+        """The labels; those of the rows that a look asks for are read once."""
+        return labels_of_look(self.context, self.windows, self.event_time, self.until)
 
     @property
     def labelled_window(self) -> Window:
@@ -239,7 +246,7 @@ class MonitoredModel:
         answered = [prediction_log.PREDICTION] if spec.columns.protected else []  # fairness is of the answers
         return read_labelled_predictions(
             table(spec.name, "predictions"),
-            table(spec.name, "labels"),
+            self.labels,
             window,
             self.event_time,
             self.until,

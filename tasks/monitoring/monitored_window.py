@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass, field
-from datetime import timedelta
 from functools import cached_property
 
 import pandas as pd
@@ -14,16 +13,13 @@ from everfit.tasks.monitoring.live_predictions import LivePredictions
 from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.signals.drift import DriftResult, drift
 from everfit.tasks.monitoring.signals.live_estimate import came_true
-from everfit.tasks.predictions.label_times import read_label_times
+from everfit.tasks.predictions.label_times import delays_since, read_label_times
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.statistics.estimate_trust import PastEstimate
 from everfit.tasks.statistics.segment_delays import segment_columns
 from everfit.tasks.triage.signals import LabelsSignal
 
 logger = logging.getLogger("everfit.monitoring")
-
-_SHORTEST = timedelta(days=60)
-"""The shortest span of labels that shows how long labels take."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +73,9 @@ class MonitoredWindow:
         spec, table = monitored.context.spec, monitored.context.workspace.table
         if spec.monitoring.label_delays == "ignore":
             return None
-        span = Window(since=monitored.until - max(4 * spec.maturity, _SHORTEST), until=monitored.until)
-        log, known = table(spec.name, "predictions"), table(spec.name, "labels")
-        return read_label_times(log, known, span, monitored.event_time, monitored.until, spec=spec, also=self.segments)
+        until, log = monitored.until, table(spec.name, "predictions")
+        span, time = Window(since=delays_since(spec, until), until=until), monitored.event_time
+        return read_label_times(log, monitored.labels, span, time, until, spec=spec, also=self.segments)
 
     @property
     def segments(self) -> tuple[str, ...]:

@@ -11,17 +11,25 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.predictions.client_shares import within_share
+from everfit.tasks.predictions.held_labels import held_of
 from everfit.tasks.predictions.labels import FILE, LABEL, LABEL_TIME, ORIGIN, QUEUE_ORIGIN, REVISION, SOURCE
 from everfit.tasks.storage.tables import KEY, Table
 
 MOST = 20_000
 """Rows that are kept; of more, those whose hashed keys have the smallest remainders."""
 _DAY = timedelta(days=1)
+_SHORTEST = timedelta(days=60)
+"""The shortest span of labels that shows how long labels take."""
 
 
 def followed(spec: ModelSpec) -> timedelta:
     """Return how long after their event rows are followed: three times the maturity, and at least three days."""
     return 3 * max(spec.maturity, _DAY)
+
+
+def delays_since(spec: ModelSpec, until: datetime) -> datetime:
+    """Return the earliest event time of the rows by which a look tells how long labels take."""
+    return until - max(4 * spec.maturity, _SHORTEST)
 
 
 def is_deep(spec: ModelSpec, newest: datetime, until: datetime) -> bool:
@@ -75,8 +83,11 @@ def read_label_times(
     if known.exists() and len(rows):
         # A label comes after its event, so those of earlier rows need not be read.
         end = (pd.Timestamp(until) + pd.Timedelta(microseconds=1)).to_pydatetime()
-        span = Window(since=window.since, until=end)
-        for frame in known.batches(span, LABEL_TIME, [KEY, LABEL, LABEL_TIME, ORIGIN, REVISION]):
+        span, columns = Window(since=window.since, until=end), [KEY, LABEL, LABEL_TIME, ORIGIN, REVISION]
+        held = held_of(known, pd.Index(rows[KEY], dtype=np.int64), until)
+        if held is not None and window.since is not None:
+            held = held[held[LABEL_TIME] >= pd.Timestamp(window.since)]
+        for frame in known.batches(span, LABEL_TIME, columns) if held is None else [held[columns]]:
             own = frame[frame[KEY].isin(rows[KEY])]
             frames.append(own[~own[ORIGIN].isin(left_out) & ~own[ORIGIN].str.startswith(QUEUE_ORIGIN)])
     if not frames:

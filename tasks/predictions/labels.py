@@ -23,6 +23,7 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.core.spread import current_spread
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.predictions.client_shares import within_share
+from everfit.tasks.predictions.held_labels import held_of
 from everfit.tasks.statistics.scores import target_values
 from everfit.tasks.storage.table_parts import TablePart, table_parts
 from everfit.tasks.storage.tables import DAY, KEY, Table
@@ -121,7 +122,11 @@ def known_at(
     # The window excludes its end, but a label that becomes known at exactly that moment counts.
     span = Window(until=(pd.Timestamp(until) + pd.Timedelta(microseconds=1)).to_pydatetime())
     asked = _Known(table, span, wanted, clients, origin)
-    frames = [frame for part in current_spread()(_known_of_part, asked, table_parts(table, span)) for frame in part]
+    if (held := held_of(table, wanted, until)) is not None:
+        frames = [_counted(asked, held)]
+    else:
+        parts = current_spread()(_known_of_part, asked, table_parts(table, span))
+        frames = [frame for part in parts for frame in part]
     if not frames:
         return _nothing()
     known = pd.concat(frames, ignore_index=True)
@@ -148,17 +153,22 @@ def _known_of_part(asked: _Known, part: TablePart) -> list[pd.DataFrame]:
 
     A table that was created before manual labels had an inclusion lacks that column.
     """
-    there, clients, frames = asked.table.columns(part.version), asked.clients, []
+    there = asked.table.columns(part.version)
     columns = [name for name in _COLUMNS if name in there]
+    return [_counted(asked, frame) for frame in part.batches(asked.table, asked.span, LABEL_TIME, columns)]
+
+
+def _counted(asked: _Known, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the newest of some labels that count, of each key, or of each key and origin."""
+    clients = asked.clients
     by = [KEY] if clients is None or clients.max_share == 1 else [KEY, ORIGIN]
-    for frame in part.batches(asked.table, asked.span, LABEL_TIME, columns):
-        selected = frame if asked.keys is None else frame[asked.keys.get_indexer(pd.Index(frame[KEY])) >= 0]
-        if asked.origin:
-            selected = selected[selected[ORIGIN].str.startswith(asked.origin)]
-        if clients is not None:
-            selected = selected[~selected[ORIGIN].isin(clients.ignored_labels)]
-        frames.append(_newest(selected if INCLUSION in there else selected.assign(**{INCLUSION: np.nan}), by))
-    return frames
+    selected = frame if asked.keys is None else frame[asked.keys.get_indexer(pd.Index(frame[KEY])) >= 0]
+    if asked.origin:
+        selected = selected[selected[ORIGIN].str.startswith(asked.origin)]
+    if clients is not None:
+        selected = selected[~selected[ORIGIN].isin(clients.ignored_labels)]
+    whole = selected if INCLUSION in selected else selected.assign(**{INCLUSION: np.nan})
+    return _newest(whole[_COLUMNS], by)
 
 
 def _nothing() -> pd.DataFrame:

@@ -29,7 +29,7 @@ def labellers(mature: LabelledPredictions | None) -> dict[str, int]:
 def all_labellers(monitored: MonitoredModel) -> dict[str, int]:
     """Return what `labellers` does, of all labels, also of those that don't count because of their client's share."""
     spec, table, window = monitored.context.spec, monitored.context.workspace.table, monitored.windows.labelled
-    log, known = table(spec.name, "predictions"), table(spec.name, "labels")
+    log, known = table(spec.name, "predictions"), monitored.labels
     if not log.exists():
         return {}
     columns, version = [KEY, monitored.event_time], monitored.champion.version

@@ -119,7 +119,7 @@ def _live_answers(monitored: MonitoredModel, adapted_until: datetime | None) -> 
     since = max(newest if adapted_until is None else min(newest, adapted_until), windows.unseen_since)
     answers = read_labelled_predictions(
         table(spec.name, "predictions"),
-        table(spec.name, "labels"),
+        monitored.labels,
         Window(since=since, until=until),
         monitored.event_time,
         monitored.until,

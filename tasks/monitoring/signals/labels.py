@@ -21,13 +21,13 @@ def count_new_labels(window: MonitoredWindow) -> LabelsSignal:
     if window.collected_labels.status == "failed":
         return window.collected_labels
     monitored = window.monitored
-    spec, table = monitored.context.spec, monitored.context.workspace.table
+    spec = monitored.context.spec
     mature = monitored.windows.labelled.until
     trained_until = monitored.version.trained_until
     learned = learned_until(monitored.turns, spec, trained_until, monitored.until)
     if trained_until >= mature:
         return LabelsSignal(status="measured", new_rows=0, unseen_rows=0)
-    log, labels = table(spec.name, "predictions"), table(spec.name, "labels")
+    log, labels = monitored.context.workspace.table(spec.name, "predictions"), monitored.labels
     unseen = Window(since=trained_until, until=mature)
     return labels_signal(
         log,
