@@ -70,13 +70,15 @@ def plain_names(names: Sequence[str], renamed: dict[str, str] | None = None) -> 
     """
     taken = {name for name in names if not name.startswith("_")}
     plain: list[str] = []
+    given = set[str]()
     for position, name in enumerate(names):
-        if name.startswith("_") or name in plain:
+        if name.startswith("_") or name in given:
             stem = name.lstrip("_") or f"unnamed_{position}"
             free = (stem, *(f"{stem}_{number}" for number in range(2, len(names) + 2)))
             name = next(one for one in free if one not in taken)  # noqa: PLW2901
             taken.add(name)
         plain.append(name)
+        given.add(name)
     if renamed is not None:
         renamed.update((other, own) for own, other in zip(names, plain, strict=True) if own != other)
     return plain

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.data.commit import take_snapshot
@@ -63,6 +64,8 @@ def data_of(spec: ModelSpec, rows: pd.DataFrame, folder: Path, until: datetime =
             TURN: "t",
         }
     )
-    workspace.table(spec.name, "dataset").append(frame, f"{len(rows)}")
+    table = workspace.table(spec.name, "dataset")
+    table.create(pa.Schema.from_pandas(frame, preserve_index=False).remove_metadata(), "month")  # few files to read
+    table.append(frame, f"{len(rows)}")
     split = split_window(spec, until)
     return TrainingData(spec, take_snapshot(spec, split.whole, workspace), split, until, workspace)
