@@ -11,6 +11,7 @@ import yaml
 from prefect.client.orchestration import get_client
 from support.bootstrapping import MODEL, Server
 from support.deliveries import SPEC, deliveries, write_month
+from support.few_files import by_month
 from support.prepared import copied, prepared, sources, working_in
 from support.warm_popen import let_fork
 
@@ -33,6 +34,12 @@ def _forked_painter(monkeypatch: pytest.MonkeyPatch) -> None:
     let_fork(monkeypatch, report_process)
 
 
+@pytest.fixture(autouse=True)
+def _few_files() -> Iterator[None]:
+    with by_month():
+        yield
+
+
 @pytest.fixture
 def model(workspace: Path, mlflow_uri: str) -> str:
     """A spec file, and 60 days of deliveries from the first of January."""
@@ -46,7 +53,7 @@ def _promoted(prefect_server: None, _empty_mlflow: Path) -> Path:
     from everfit.flows.training_flow import training
 
     def make(folder: Path) -> None:
-        with working_in(folder, _empty_mlflow):
+        with working_in(folder, _empty_mlflow), by_month():
             model = _deliver(folder)
             turn = result_of(training(model, datetime(2024, 3, 1, tzinfo=UTC), return_state=True))
             assert turn["state"] == "Promoted"
@@ -75,7 +82,7 @@ def _watched(prefect_server: None, _empty_mlflow: Path) -> Path:
     from support.watching import begin
 
     def make(folder: Path) -> None:
-        with working_in(folder, _empty_mlflow):
+        with working_in(folder, _empty_mlflow), by_month():
             begin(folder)
 
     return prepared("watched", make, sources())
