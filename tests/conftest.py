@@ -87,27 +87,11 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_HOME, ignore_errors=True)
 
 
-LONGEST = "test_killed_turns.py"
-"""One test of more than a minute, which must not begin when all others have ended."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run the longest tests first, and give each process its share."""
+    from support.shares import order
 
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the longest story first, then those that need a Prefect server, and the quick tests last.
-
-    An idle process takes tests from the end of another's, so it seldom has to start a second server.
-    """
-    folders = ("flows", "integration", "contract", "unit")
-
-    def place(item: pytest.Item) -> tuple[bool, bool, int]:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        needs_prefect = "prefect_server" in getattr(item, "fixturenames", ())
-        return (
-            item.path.name != LONGEST,
-            not needs_prefect,
-            folders.index(folder) if folder in folders else len(folders),
-        )
-
-    items.sort(key=place)
+    order(items, getattr(config, "workerinput", {}).get("workercount", 1))
 
 
 @pytest.fixture(scope="session")
