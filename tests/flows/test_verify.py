@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from support.processes import everfit
 
@@ -90,7 +91,7 @@ def test_what_was_changed_is_found_one_by_one(here: Context, tmp_path: Path) -> 
         file = a_file(table)
         genuine = file.read_bytes()
         changed = bytearray(genuine)
-        changed[genuine.rindex(b"delta-rs")] ^= 1  # in the name of its writer: it can be read
+        changed[genuine.rindex(pq.read_metadata(file).created_by.encode())] ^= 1  # so that it can still be read
         back = functools.partial(file.write_bytes, genuine)
         tampered(file.unlink, back, f"tables: {str(file.resolve())!r} is missing")
         tampered(functools.partial(file.write_bytes, genuine[:-9]), back, "bytes, and")

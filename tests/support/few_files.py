@@ -13,8 +13,8 @@ from everfit.tasks.storage.table_layout import TableLayout
 @contextmanager
 def by_month() -> Iterator[None]:
     """Create tables whose partitions are months, as those of long histories are; by themselves they would be days."""
-    create: Any = TableLayout.create
+    create: Any = TableLayout.create.__wrapped__  # type: ignore[attr-defined] - it turns panics into errors
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(periods, "_FEW_PARTITIONS", 8)
-        patched.setattr(create.__wrapped__, "__defaults__", ("month",))
+        patched.setattr(create, "__defaults__", ("month", *create.__defaults__[1:]))
         yield

@@ -57,7 +57,7 @@ def test_many_columns_are_checked_some_at_a_time_with_the_same_results(monkeypat
 
     monkeypatch.setattr(expectation_runner, "COLUMNS_AT_ONCE", 1000)
     whole = checked()
-    monkeypatch.setattr(expectation_runner, "_COLUMNS_AT_ONCE", 8)
+    monkeypatch.setattr(expectation_runner, "COLUMNS_AT_ONCE", 8)
     assert checked() == whole
     assert sum(not outcome.passed for outcome in whole[1]) == 11
     widths = []
