@@ -6,20 +6,17 @@ known to give what the client gives, such as with a plugin for logins, the clien
 """
 
 import base64
-import http.client
 import importlib.metadata
-import json
 import os
 import sqlite3
 import ssl
-import threading
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from everfit.blocks.errors import ModelError
 from everfit.blocks.settings import Settings
@@ -160,11 +157,12 @@ class RestReader:
     """
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self._url, self._https, self._place = url, parts.scheme == "https", parts.path.rstrip("/")
-        self._host, self._port = parts.hostname or "", parts.port
-        self._connection: http.client.HTTPConnection | None = None
-        self._lock = threading.Lock()
+        import httpx  # a service whose registry is a file needs none
+
+        self._url = url
+        verify = _tls() if url.startswith("https:") else False
+        address = f"{url.rstrip('/')}/api/2.0/mlflow"
+        self._client = httpx.Client(base_url=address, timeout=_TIMEOUT_S, verify=verify, trust_env=False)
 
     def by_alias(self, model: str, alias: str) -> Registered | None:
         """Return the version with an alias, or None."""
@@ -186,23 +184,20 @@ class RestReader:
         }
 
     def close(self) -> None:
-        """Close the connection; another reading opens one again."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
+        """Close the connection, and ask no more."""
+        self._client.close()
 
-    def _get(self, what: str, **query: object) -> Any:
+    def _get(self, what: str, **query: str | int) -> Any:
         """Return the content of an answer; None if there is no such thing."""
-        address = f"{self._place}/api/2.0/mlflow/{what}?{urlencode(query)}"
-        with self._lock:
-            try:
-                status, body = self._ask(address)
-            except (OSError, http.client.HTTPException) as error:
-                problem = getattr(error, "strerror", None) or str(error) or type(error).__name__
-                raise ModelError(f"MLflow at {self._url} does not answer: {problem}") from error
+        import httpx
+
         try:
-            content = json.loads(body)
+            answer = self._client.get(what, params=query, headers=_headers())
+        except httpx.HTTPError as error:
+            raise ModelError(f"MLflow at {self._url} does not answer: {str(error) or type(error).__name__}") from error
+        status = answer.status_code
+        try:
+            content = answer.json()
         except ValueError as error:
             raise ModelError(f"MLflow at {self._url} answers with HTTP status {status} and no JSON") from error
         if status == 200:
@@ -211,26 +206,6 @@ class RestReader:
         if code in model_registry.ABSENT:
             return None
         raise ModelError(f"MLflow at {self._url} answers with HTTP status {status}: {message or code}")
-
-    def _ask(self, address: str) -> tuple[int, bytes]:
-        for again in (True, False):
-            kept = self._connection is not None
-            connection = self._connection = self._connection or self._connect()
-            try:
-                connection.request("GET", address, headers=_headers())
-                answer = connection.getresponse()
-                return answer.status, answer.read()
-            except (OSError, http.client.HTTPException):
-                connection.close()
-                self._connection = None
-                if not (kept and again):  # the server may have closed a connection that was idle
-                    raise
-        raise AssertionError
-
-    def _connect(self) -> http.client.HTTPConnection:
-        if not self._https:
-            return http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT_S)
-        return http.client.HTTPSConnection(self._host, self._port, timeout=_TIMEOUT_S, context=_tls())
 
 
 _ERROR = ("error_code", "message")

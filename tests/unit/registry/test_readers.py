@@ -144,7 +144,7 @@ def test_a_server_that_is_none_of_mlflow_or_is_gone_is_an_error(server: str) -> 
     Stub.answers = [(200, b"<html>")]
     with closing(RestReader(server)) as reader, pytest.raises(ModelError, match="HTTP status 200 and no JSON"):
         reader.by_alias("delays", "champion")
-    with pytest.raises(ModelError, match="does not answer: Connection refused"):
+    with pytest.raises(ModelError, match=r"does not answer: .*Connection refused"):
         RestReader("http://127.0.0.1:9").by_alias("delays", "champion")
 
 
