@@ -2,7 +2,8 @@
 
 The script is measured twice: as somebody would write it, with one fit for each candidate, one for the hold-out and one
 for the release; and with every fit and every scoring of a turn, which judges its procedure by fitting it again and
-again. Prints the ratios with a Prefect server running and with the temporary one, and where the time of a turn goes.
+again. Prints the ratios with a Prefect server running and with the temporary one, the memory of the largest process of
+each, and where the time of a turn goes.
 The very first turn of an installation has a line of its own: in it the temporary server makes its database, which takes
 seconds.
 """
@@ -34,13 +35,19 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     return kept | quiet | {"EVERFIT_WORKSPACE": str(folder / "workspace"), "OMP_WAIT_POLICY": "passive"} | more
 
 
-def timed(command: list[str], env: dict[str, str], folder: Path) -> tuple[float, str]:
-    started = time.perf_counter()
-    done = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, check=False)
-    seconds = time.perf_counter() - started
-    if done.returncode:
-        raise RuntimeError(f"{command} failed: {done.stderr[-3000:]}")
-    return seconds, done.stderr
+def timed(command: list[str], env: dict[str, str], folder: Path) -> tuple[float, int, str]:
+    """Run a command, and return its seconds, the memory of its largest process in MB, and what it reported."""
+    with tempfile.TemporaryFile("w+") as said:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, env=env, cwd=folder, stdout=subprocess.DEVNULL, stderr=said)
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        reported = said.read()
+    if process.returncode:
+        raise RuntimeError(f"{command} failed: {reported[-3000:]}")
+    return seconds, used.ru_maxrss // 1024, reported
 
 
 def prepare(folder: Path) -> Path:
@@ -54,11 +61,10 @@ def prepare(folder: Path) -> Path:
     return spec
 
 
-def everfit_turn(spec: Path, **more: str) -> tuple[float, str, Path]:
+def everfit_turn(spec: Path, **more: str) -> tuple[float, int, str, Path]:
     folder = Path(tempfile.mkdtemp(prefix="everfit-bench-"))
     command = [str(EVERFIT), "train", str(spec), "--until", UNTIL, "--json"]
-    seconds, reported = timed(command, environment(folder, **more), folder)
-    return seconds, reported, folder
+    return *timed(command, environment(folder, **more), folder), folder
 
 
 def work_of_turn(spec: Path) -> list[dict[str, str | int]]:
@@ -103,23 +109,29 @@ def run() -> dict[str, float]:
     folder = Path(tempfile.mkdtemp(prefix="everfit-bench-"))
     spec = prepare(folder)
     embedded = {"PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'prefect.db'}"}
-    very_first, reported, first = everfit_turn(spec, **embedded)
+    very_first, _, reported, first = everfit_turn(spec, **embedded)
     suite = first / "workspace/flight-delays/expectations.yaml"
     (folder / "none.json").write_text("[]")
     work = work_of_turn(spec)
     (folder / "work.json").write_text(json.dumps(beyond_the_script(work)))
     server, url = start_server(folder)
     seconds: dict[str, list[float]] = {"bare": [], "same": [], "server": [], "temporary": []}
+    memory: dict[str, int] = dict.fromkeys(seconds, 0)
+
+    def note(name: str, took: float, used: int) -> None:
+        seconds[name].append(took)
+        memory[name] = max(memory[name], used)
+
     try:
         for _ in range(RUNS):
             for name, steps in (("bare", "none.json"), ("same", "work.json")):
                 place = Path(tempfile.mkdtemp(prefix="everfit-bench-"))
                 files = [place, folder / "flights", spec, suite, folder / steps]
                 command = [sys.executable, str(BARE), *map(str, files), UNTIL]
-                seconds[name].append(timed(command, environment(place), place)[0])
-            seconds["server"].append(everfit_turn(spec, PREFECT_API_URL=url)[0])
-            took, reported, _ = everfit_turn(spec, **embedded)
-            seconds["temporary"].append(took)
+                note(name, *timed(command, environment(place), place)[:2])
+            note("server", *everfit_turn(spec, PREFECT_API_URL=url)[:2])
+            took, used, reported, _ = everfit_turn(spec, **embedded)
+            note("temporary", took, used)
     finally:
         server.terminate()
         server.wait(timeout=30)
@@ -133,6 +145,9 @@ def run() -> dict[str, float]:
     return {
         "bare script with four fits, s": round(bare, 1),
         f"bare script with the turn's {sum(step['do'] == 'fit' for step in work)} fits, s": round(same, 1),
+        "bare script, MB": memory["bare"],
+        "turn with a server running, MB": memory["server"],
+        "turn with the temporary server, MB": memory["temporary"],
         **{f"{name}, times the script with four fits": round(taken / bare, 2) for name, taken in turns.items()},
         **{f"{name}, times the script with its fits": round(taken / same, 2) for name, taken in turns.items()},
     }
