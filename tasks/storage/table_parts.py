@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from everfit.tasks.core.records import Window
@@ -13,9 +12,6 @@ if TYPE_CHECKING:
 
 PART_ROWS = 1_000_000
 """Rows of a part of several files; a file is never cut."""
-
-_KEPT_ROWS = 20_000
-"""Rows of a part that is kept when it was read: a look reads the labels of a small model six times."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +39,7 @@ class TablePart:
             time_column: Column of the window's time.
             columns: Columns to read.
         """
-        stamp = table.stamp(self.version) if self.rows <= _KEPT_ROWS else None
-        if stamp is None:
-            yield from table.batches(window, time_column, columns, version=self.version, files=self.files)
-        else:
-            for frame in _read(table.uri, stamp, self.files, window, time_column, tuple(columns)):
-                yield frame.copy()
+        yield from table.batches(window, time_column, columns, version=self.version, files=self.files)
 
 
 def table_parts(table: TableReads, window: Window | None = None, rows: int | None = None) -> list[TablePart]:
@@ -78,16 +69,3 @@ def table_parts(table: TableReads, window: Window | None = None, rows: int | Non
             files.append(path)
             parts[-1] = files, there + count
     return [TablePart(int(opened.version()), frozenset(files), count) for files, count in parts]
-
-
-@lru_cache(maxsize=4)
-def _read(  # noqa: PLR0917 - all of the key
-    uri: str,
-    stamp: tuple[int, ...],
-    files: frozenset[str],
-    window: Window | None,
-    time_column: str | None,
-    columns: tuple[str, ...],
-) -> "list[pd.DataFrame]":
-    """Return the rows of a part of a local table, at the version that its stamp begins with."""
-    return list(TableReads(uri).batches(window, time_column, columns, version=stamp[0], files=files))

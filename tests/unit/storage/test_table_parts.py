@@ -1,6 +1,5 @@
 """Parts of a table, which are read by themselves."""
 
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pytest
 
 from everfit.tasks.core.records import Window
 from everfit.tasks.storage.table_parts import table_parts
-from everfit.tasks.storage.table_reads import TableReads
 from everfit.tasks.storage.tables import DAY, KEY, Table
 
 
@@ -43,28 +41,6 @@ def test_a_part_is_read_as_it_was_when_the_table_grows(tmp_path: Path) -> None:
 
     assert sorted(pd.concat(part.batches(table, None, None, [KEY]))[KEY]) == list(range(24))
     assert [one.rows for one in table_parts(table)] == [48]
-
-
-def test_what_is_kept_of_a_small_part_is_that_of_its_table_and_nobody_changes_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    table = hourly(tmp_path, days=1)
-
-    def keys() -> list[int]:
-        [part] = table_parts(table)
-        [frame] = part.batches(table, None, None, [KEY])
-        found = sorted(frame[KEY])
-        frame.loc[:, KEY] = -5
-        return found
-
-    assert keys() == keys() == list(range(24))
-    with monkeypatch.context() as gone:
-        gone.setattr(TableReads, "batches", lambda *_, **__: iter(()))
-        assert keys() == list(range(24)), "it is read once"
-
-    shutil.rmtree(tmp_path / "table")
-    hourly(tmp_path, days=2)
-    assert keys() == list(range(48)), "another table at the same address"
 
 
 def test_a_table_that_is_not_there_has_no_parts(tmp_path: Path) -> None:
