@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Mapping
 
-from everfit.tasks.registry.readers import RegistryReader
+from everfit.tasks.registry.registered import RegistryReader
 
 _SHARE = 0.01
 """Share of a core that these requests may take."""

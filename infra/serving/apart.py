@@ -8,12 +8,16 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from everfit.blocks.errors import ArtifactError, ModelError
 from everfit.tasks.core.records import ModelVersion
+
+CONDENSED = ".condensed"
+"""End of the name of a file with a condensed version, behind its number."""
 
 _PROGRAM = "everfit.infra.serving.version_process"
 
@@ -27,54 +31,83 @@ class ApartError(ModelError):
     """The process did not do its work, for a reason that is no fault of the version."""
 
 
-def fetch_apart(folder: Path, version: ModelVersion, signers: Sequence[str], *, serves: bool) -> None:
-    """Bring a version's files into the copies of its model.
+class Processes:
+    """The processes that fetch and condense versions, one for each piece of work."""
 
-    Args:
-        folder: Folder of the copies.
-        version: The version.
-        signers: The signers in the spec of the model.
-        serves: Whether another version answers meanwhile.
+    def __init__(self) -> None:
+        self._early: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
 
-    Raises:
-        ArtifactError: The files in the registry are not those that were registered.
-        ModelError: They can't be read.
-        ApartError: The process ended without a word.
-    """
-    work = {"do": "fetch", "folder": str(folder), "version": version.model_dump(mode="json"), "signers": [*signers]}
-    said = json.loads(_run(work, serves=serves) or b"{}")
-    if said.get("error") == ArtifactError.__name__:
-        raise ArtifactError(said["message"])
-    if "error" in said:
-        raise ModelError(said["message"])
+    def start_early(self) -> None:
+        """Start one before there is work: it imports what condensing needs while this process starts too."""
+        with self._lock:
+            self._early = self._early or _started(0)
+
+    def end_early(self) -> None:
+        """End the one that was started early, if it got no work."""
+        if (process := self._take_early()) is not None:
+            process.kill()
+            process.communicate()
+
+    def fetch(self, folder: Path, version: ModelVersion, signers: Sequence[str], *, serves: bool) -> None:
+        """Bring a version's files into the copies of its model.
+
+        Args:
+            folder: Folder of the copies.
+            version: The version.
+            signers: The signers in the spec of the model.
+            serves: Whether another version answers meanwhile.
+
+        Raises:
+            ArtifactError: The files in the registry are not those that were registered.
+            ModelError: They can't be read.
+            ApartError: The process ended without a word.
+        """
+        work = {"do": "fetch", "folder": str(folder), "version": version.model_dump(mode="json"), "signers": [*signers]}
+        said = json.loads(_done(work, _started(_NICENESS if serves else 0)) or b"{}")
+        if said.get("error") == ArtifactError.__name__:
+            raise ArtifactError(said["message"])
+        if "error" in said:
+            raise ModelError(said["message"])
+
+    def condense(self, folder: Path, version: ModelVersion, name: str, *, serves: bool) -> bytes:
+        """Return the numbers of a version, as `everfit.tasks.scoring.condensed.condense` does.
+
+        Args:
+            folder: Checked copy of the version's files.
+            version: The version.
+            name: Name of exactly these files.
+            serves: Whether another version answers meanwhile.
+
+        Raises:
+            ApartError: The version can't be condensed, such as one that is broken.
+        """
+        work = {"do": "condense", "folder": str(folder), "version": version.model_dump(mode="json"), "name": name}
+        return _done(work, self._take_early() or _started(_NICENESS if serves else 0))
+
+    def _take_early(self) -> "subprocess.Popen[bytes] | None":
+        with self._lock:
+            process, self._early = self._early, None
+            return process
 
 
-def condense_apart(folder: Path, version: ModelVersion, name: str, *, serves: bool) -> bytes:
-    """Return what a version answers by, as `everfit.tasks.scoring.condensed.condense` does.
-
-    Args:
-        folder: Checked copy of the version's files.
-        version: The version.
-        name: Name of exactly these files.
-        serves: Whether another version answers meanwhile.
-
-    Raises:
-        ApartError: The version can't be condensed, such as one that is broken.
-    """
-    work = {"do": "condense", "folder": str(folder), "version": version.model_dump(mode="json"), "name": name}
-    return _run(work, serves=serves)
-
-
-def _run(work: dict[str, Any], *, serves: bool) -> bytes:
-    command = [sys.executable, "-P", "-m", _PROGRAM, json.dumps({**work, "niceness": _NICENESS if serves else 0})]
+def _started(niceness: int) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-P", "-m", _PROGRAM, str(niceness)]
     # The other process can import the same modules, such as one with a class of the operator's own.
     given = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     try:
-        ran = subprocess.run(  # noqa: S603 - our own command
-            command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, env=given, timeout=_ENDS_WITHIN, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ApartError(f"the process for {work['do']!r} did not end its work: {error}") from error
-    if ran.returncode:
-        raise ApartError(f"the process for {work['do']!r} ended with code {ran.returncode}; its output says why")
-    return ran.stdout
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=given)  # noqa: S603
+    except OSError as error:
+        raise ApartError(f"no process for a version can be started: {error}") from error
+
+
+def _done(work: dict[str, Any], process: "subprocess.Popen[bytes]") -> bytes:
+    try:
+        result, _ = process.communicate(json.dumps(work).encode(), timeout=_ENDS_WITHIN)
+    except subprocess.TimeoutExpired as error:
+        process.kill()
+        process.communicate()
+        raise ApartError(f"the process for {work['do']!r} did not end within {_ENDS_WITHIN:g} s") from error
+    if process.returncode:
+        raise ApartError(f"the process for {work['do']!r} ended with code {process.returncode}; its output says why")
+    return result

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from everfit.blocks.errors import ModelError
 from everfit.blocks.joins import Join
 from everfit.blocks.serving import ServingPolicy
+from everfit.infra.serving.apart import Processes
 from everfit.infra.serving.batching import Batcher
 from everfit.infra.serving.drain import Drain
 from everfit.infra.serving.feature_lookup import FeatureLookup, NotReadyError
@@ -27,7 +28,8 @@ from everfit.infra.serving.trial_arm import TrialArm
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.predictions.label_index import LabelIndex
 from everfit.tasks.predictions.log_columns import misfit
-from everfit.tasks.registry.readers import MlflowReader, RegistryReader
+from everfit.tasks.registry.readers import MlflowReader
+from everfit.tasks.registry.registered import RegistryReader
 from everfit.tasks.release.traffic.traffic_split import TrafficSplit
 from everfit.tasks.scoring.certainty import CertaintyRules
 from everfit.tasks.storage.deleted_keys import DeletedKeys, read_deleted_keys
@@ -81,7 +83,7 @@ class Endpoint:
     drains: Rounds | None = None
     checks: Rounds | None = None
     glance: Callable[[str], Mapping[str, int] | None] = lambda _: None
-    apart: bool = False
+    apart: Processes | None = None
     reader: RegistryReader | None = None
 
     def __post_init__(self) -> None:

@@ -6,16 +6,17 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everfit.blocks.errors import ArtifactError, LedgerError, ModelError
-from everfit.infra.serving.apart import condense_apart, fetch_apart
+from everfit.infra.serving.apart import CONDENSED, Processes
 from everfit.infra.serving.recorded_files import CheckedBy, RecordedFiles, files_name, is_listed
 from everfit.tasks.core.answer_bounds import AnswerBounds
 from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.registry.local_copy import LocalFiles, copy_local
 from everfit.tasks.scoring.condensed import read_condensed
 from everfit.tasks.scoring.fast_path.answering import WithoutPipeline
 from everfit.tasks.scoring.loading import fetch
@@ -29,7 +30,6 @@ logger = logging.getLogger(__name__)
 _KEPT_VERSIONS = 3
 _OF = "everfit-version.json"
 _BOUNDS = "bounds.json"
-_CONDENSED = ".condensed"
 
 
 class ModelCache:
@@ -42,8 +42,8 @@ class ModelCache:
         folder: Folder of one model.
         workspace: The workspace, which has the digests of registered versions; None if there is none to ask.
         signers: The signers in the spec of the model.
-        apart: Whether versions are fetched and condensed in processes of their own, so that this one needs no MLflow
-            and, for most versions, no scikit-learn.
+        apart: The processes in which versions are fetched and condensed, so that this one needs no MLflow and, for most
+            versions, no scikit-learn; by default this one does both.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ModelCache:
         workspace: Workspace | None = None,
         signers: Sequence[str] = (),
         *,
-        apart: bool = False,
+        apart: Processes | None = None,
     ) -> None:
         self.folder, self._recorded = folder, RecordedFiles(workspace, signers)
         self._signers, self.apart = signers, apart
@@ -64,6 +64,11 @@ class ModelCache:
         Raises:
             ArtifactError: The files in the registry are not those that were registered.
         """
+        check = partial(self._recorded.check, client)
+        return self._kept(version, lambda unfinished: fetch(client, version, unfinished, check))
+
+    def _kept(self, version: ModelVersion, bring: Callable[[Path], Path]) -> Path:
+        """Return the folder of a version, which a function brings into a folder first if needed."""
         kept = self.folder / str(version.version)
         if self._has(version):
             return kept
@@ -75,7 +80,7 @@ class ModelCache:
             _delete(unfinished)
             unfinished.mkdir()
             try:
-                folder = fetch(client, version, unfinished, partial(self._recorded.check, client))
+                folder = bring(unfinished)
                 self._recorded.keep(folder, version)
                 (folder / _OF).write_text(version.canonical_json())
                 if os.path.lexists(kept):  # by another name first: a reader must not see half of it
@@ -86,19 +91,25 @@ class ModelCache:
                 _delete(old)
         return kept
 
-    def fetch_apart(self, version: ModelVersion, *, serves: bool) -> Path:
-        """Return the folder of a version; another process downloads it first if needed.
+    def fetch_apart(self, apart: Processes, version: ModelVersion, files: LocalFiles | None, *, serves: bool) -> Path:
+        """Return the folder of a version; another process downloads it first if needed and not on this machine.
 
         Args:
+            apart: Starts the process.
             version: The version.
+            files: Where its files are, if that is on this machine.
             serves: Whether another version answers meanwhile.
 
         Raises:
             ArtifactError: The files in the registry are not those that were registered.
             ModelError: They can't be read.
         """
+        if files is not None:
+            check = partial(self._recorded.check_by_tags, files.tags)
+            with contextlib.suppress(OSError):  # MLflow's client says what is wrong with them
+                return self._kept(version, lambda unfinished: copy_local(files, version, unfinished, check))
         if not self._has(version):
-            fetch_apart(self.folder, version, self._signers, serves=serves)
+            apart.fetch(self.folder, version, self._signers, serves=serves)
             if not self._has(version):
                 raise ModelError(f"version {version.version} of {version.model!r} was downloaded, and is not there")
         return self.folder / str(version.version)
@@ -113,14 +124,14 @@ class ModelCache:
             serves: Whether another version answers meanwhile.
         """
         copy = self.folder / str(version.version)
-        if not self.apart or not is_listed(copy):
+        if self.apart is None or not is_listed(copy):
             return None
-        name, kept = files_name(copy), self.folder / f"{version.version}{_CONDENSED}"
+        name, kept = files_name(copy), self.folder / f"{version.version}{CONDENSED}"
         if not self._recorded.wants_signatures():
             with contextlib.suppress(OSError, ValueError):
                 return read_condensed(kept.read_bytes(), name)
         try:
-            content = condense_apart(copy, version, name, serves=serves)
+            content = self.apart.condense(copy, version, name, serves=serves)
             found = read_condensed(content, name)
         except (ModelError, ValueError) as error:
             logger.warning("%s: version %s is loaded with its pipeline: %s", version.model, version.version, error)
@@ -143,7 +154,7 @@ class ModelCache:
         kept = sorted((int(one.name) for one in self.folder.iterdir() if one.name.isdigit()), reverse=True)
         for number in [number for number in kept if number != version.version][_KEPT_VERSIONS:]:
             shutil.rmtree(self.folder / str(number), ignore_errors=True)
-            (self.folder / f"{number}{_CONDENSED}").unlink(missing_ok=True)
+            (self.folder / f"{number}{CONDENSED}").unlink(missing_ok=True)
 
     def last_champion(self) -> tuple[ModelVersion, Path] | None:
         """Return the last served champion, if its copy is still whole.

@@ -8,7 +8,7 @@ keeps the digests beside its files, so that a restart can check them without any
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -25,9 +25,9 @@ from everfit.tasks.models.artifacts import (
     needed_to_predict,
     overall_digest,
 )
-from everfit.tasks.models.signatures import required_signers
-from everfit.tasks.registry import artifact_records
-from everfit.tasks.scoring.signed_files import check_version_signature, require_signature
+from everfit.tasks.models.signatures import SIGNATURE_TAG, required_signers
+from everfit.tasks.registry import artifact_records, model_registry
+from everfit.tasks.scoring.signed_files import check_version_signature
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -66,13 +66,28 @@ class RecordedFiles:
         Raises:
             ArtifactError: A file differs, is missing or was added, or the workspace's digests can't be read.
         """
-        self._signatures[version.version] = require_signature(client, version, digests, self.signers)
+        self.check_by_tags(model_registry.version_tags(client, version.model, version.version), version, digests)
+
+    def check_by_tags(self, tags: Mapping[str, str], version: ModelVersion, digests: Digests) -> None:
+        """Refuse files that are not those that were registered.
+
+        Args:
+            tags: Tags of the version in the registry.
+            version: The version.
+            digests: Digests of the files.
+
+        Raises:
+            ArtifactError: A file differs, is missing or was added, or the workspace's digests can't be read.
+        """
+        signature = tags.get(SIGNATURE_TAG)
+        check_version_signature(signature, version, digests, self.signers)
+        self._signatures[version.version] = signature
         recorded = self._of_workspace(version)
         if recorded is not None:
             self._checked_by[version.version] = "workspace"
             _refuse(version, differences(digests, needed_to_predict(recorded)))
             return
-        tag = artifact_records.read_tag(client, version)
+        tag = tags.get(artifact_records.DIGEST_TAG)
         if tag is not None:
             self._checked_by[version.version] = "registry"
             logger.warning(

@@ -17,7 +17,7 @@ from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.models.skops_format import import_without_listing
 from everfit.tasks.registry.bounds_tag import bounds_of_tags
 from everfit.tasks.registry.model_registry import CHALLENGER, CHAMPION
-from everfit.tasks.registry.readers import Registered, RegistryReader
+from everfit.tasks.registry.registered import Registered, RegistryReader
 from everfit.tasks.release.traffic.traffic_split import TrafficSplit, split_of_tags
 
 if TYPE_CHECKING:
@@ -236,13 +236,13 @@ class RegistryWatcher:
         return servable
 
     def _fetch(self, version: ModelVersion) -> Path:
-        if self.cache.apart:
-            return self.cache.fetch_apart(version, serves=self._serves)
+        if (apart := self.cache.apart) is not None:
+            return self.cache.fetch_apart(apart, version, self._reader.local_files(version), serves=self._serves)
         return self.cache.fetch(self._registered(), version)
 
     def _load(self, folder: Path, version: ModelVersion) -> Servable:
         condensed = self.cache.condensed(version, serves=self._serves)
-        if condensed is None and self.cache.apart:
+        if condensed is None and self.cache.apart is not None:
             import_without_listing()
         return load_servable(folder, version, self.cache.checked_by(version), condensed)
 

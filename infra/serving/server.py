@@ -14,6 +14,7 @@ from everfit.blocks.serving import ServingPolicy
 from everfit.blocks.settings import Settings
 from everfit.infra.serving.access import Tokens, read_tokens
 from everfit.infra.serving.alias_glance import AliasGlance
+from everfit.infra.serving.apart import CONDENSED, Processes
 from everfit.infra.serving.garbage import GarbageSearches
 from everfit.infra.serving.memory import FreedMemory, bound_arenas, bound_delta
 from everfit.infra.serving.rounds import Rounds
@@ -48,7 +49,7 @@ def build_app(
     joins: Mapping[str, Sequence[Join]] | None = None,
     signers: Mapping[str, Sequence[str]] | None = None,
     on_start: Callable[[], object] = lambda: None,
-    apart: bool = False,
+    apart: Processes | None = None,
 ) -> "Starlette":
     """Make the app that serves some models.
 
@@ -139,6 +140,16 @@ def from_environment() -> "Starlette":
     bound_delta()
     searches = GarbageSearches()
     searches.pause()
+    # A module that this process has imported already costs it nothing more.
+    apart = None if _HEAVY & sys.modules.keys() else Processes()
+    if apart is not None and not all(_is_condensed(name, settings) for name in policies):
+        apart.start_early()
+
+    def started() -> None:
+        searches.resume()
+        if apart is not None:
+            apart.end_early()
+
     return build_app(
         list(content),
         policies,
@@ -146,9 +157,14 @@ def from_environment() -> "Starlette":
         settings,
         joins=joins,
         signers=signers,
-        on_start=searches.resume,
-        apart=not _HEAVY & sys.modules.keys(),  # what a process has imported already costs it nothing more
+        on_start=started,
+        apart=apart,
     )
+
+
+def _is_condensed(model: str, settings: Settings) -> bool:
+    """Return whether a version of a model may be served from what an earlier start has condensed."""
+    return any((settings.state_dir / "serving" / model / "models").glob(f"*{CONDENSED}"))
 
 
 def run(

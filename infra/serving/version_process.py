@@ -1,12 +1,15 @@
-"""Fetch or condense a version for a service: `python -m everfit.infra.serving.version_process WORK`.
+"""Fetch or condense a version for a service: `python -m everfit.infra.serving.version_process NICENESS`.
 
-WORK is one JSON object. The result of a download is one JSON object on standard output; that of condensing is the
-content of a file.
+It reads the work from its standard input as one JSON object, and ends without one. The result of a download is one JSON
+object on standard output; that of condensing is the content of a file.
 """
 
+import gc
+import importlib
 import json
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -20,13 +23,28 @@ def main() -> None:
     """Do the work, and keep the libraries from writing to standard output."""
     out = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    work = json.loads(sys.argv[1])
-    if work["niceness"]:
-        os.nice(work["niceness"])
+    os.nice(int(sys.argv[1]))
+    gc.disable()  # it ends before there is much garbage
+    ready = threading.Thread(target=_import_all)
+    ready.start()  # nobody may have work yet
+    text = sys.stdin.read()
+    ready.join()
+    if not text:
+        return
+    work = json.loads(text)
     version, folder = ModelVersion.model_validate(work["version"]), Path(work["folder"])
     result = _fetch(folder, version, work["signers"]) if work["do"] == "fetch" else _condense(folder, version, work)
     with os.fdopen(out, "wb") as stream:
         stream.write(result)
+
+
+def _import_all() -> None:
+    """Import what condensing needs; skops first, because it looks through all modules that there are."""
+    from everfit.tasks.models.skops_format import import_without_listing
+
+    import_without_listing()
+    for name in ("sklearn.ensemble", "sklearn.compose", "sklearn.linear_model", "everfit.infra.serving.servable"):
+        importlib.import_module(name)
 
 
 def _fetch(folder: Path, version: ModelVersion, signers: Sequence[str]) -> bytes:
@@ -47,10 +65,8 @@ def _fetch(folder: Path, version: ModelVersion, signers: Sequence[str]) -> bytes
 
 def _condense(folder: Path, version: ModelVersion, work: dict[str, Any]) -> bytes:
     from everfit.infra.serving.servable import warm_examples
-    from everfit.tasks.models.skops_format import import_without_listing
     from everfit.tasks.scoring.condensed import condense
 
-    import_without_listing()
     return condense(folder, version, work["name"], partial(warm_examples, folder))
 
 

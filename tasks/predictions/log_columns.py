@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import DataError
 from everfit.tasks.storage.panics import panics_as_errors
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 _WIDENING = "widening"
 """Application id of commits that widen a column's type."""
+
+_FEW_A_DAY = 2_000
+"""Rows of a file up to which a dictionary of each column's values saves nothing; it costs a writer 70 KB for each."""
 
 
 def check_types(log: "pa.Schema", rows: "pa.Schema") -> None:
@@ -150,3 +153,14 @@ def _refused(name: str, wanted: object, given: object) -> DataError:
         f"column {name!r} of the prediction log is {str(wanted)!r} and can't take {str(given)!r}; "
         f"give a feature another name when its type changes"
     )
+
+
+def how_to_write(rows: "pa.Table") -> "dict[str, Any]":
+    """Return how the files of some rows are written, where that is not the usual way."""
+    import pyarrow.compute as pc
+    from deltalake import ColumnProperties, WriterProperties
+
+    if rows.num_rows > _FEW_A_DAY * max(1, pc.count_distinct(rows[DAY]).as_py()):
+        return {}
+    plain = ColumnProperties(dictionary_enabled=False)
+    return {"writer_properties": WriterProperties(default_column_properties=plain)}

@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from everfit.tasks.core.records import Window
 from everfit.tasks.models.input_schema import InputSchema
-from everfit.tasks.predictions.log_columns import fitted
+from everfit.tasks.predictions.log_columns import fitted, how_to_write
 from everfit.tasks.predictions.prediction_ids import made_at_ms
 from everfit.tasks.storage.panics import panics_as_errors
 from everfit.tasks.storage.row_hashes import row_keys
@@ -64,9 +64,6 @@ _FILE = "__filename"
 
 _STATISTICS = (PREDICTED_AT, KEY)
 """Columns by which a reader may leave files out before it opens them, beside the day."""
-
-_FEW_A_DAY = 2_000
-"""Rows of a file up to which a dictionary of each column's values saves nothing; it costs a writer 70 KB for each."""
 
 _EPOCH = np.datetime64(0, "ms")
 
@@ -245,20 +242,9 @@ def _write(table: Table, log: "DeltaTable", rows: "pa.Table", writers: Mapping[s
         commit_properties=CommitProperties(
             app_transactions=[Transaction(writer, number) for writer, number in writers.items()]
         ),
-        **_writing(rows),
+        **how_to_write(rows),
     )
     table.sync(log.version())
-
-
-def _writing(rows: "pa.Table") -> "dict[str, Any]":
-    """Return how the files of some rows are written, where that is not the usual way."""
-    import pyarrow.compute as pc
-    from deltalake import ColumnProperties, WriterProperties
-
-    if rows.num_rows > _FEW_A_DAY * max(1, pc.count_distinct(rows[DAY]).as_py()):
-        return {}
-    plain = ColumnProperties(dictionary_enabled=False)
-    return {"writer_properties": WriterProperties(default_column_properties=plain)}
 
 
 def _opened(table: Table, rows: "pa.Table") -> "DeltaTable":

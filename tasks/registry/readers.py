@@ -5,31 +5,27 @@ it runs. So an MLflow server is asked by its REST interface, and an MLflow in a 
 known to give what the client gives, such as with a plugin for logins, the client is asked.
 """
 
-import base64
+import contextlib
 import importlib.metadata
 import os
-import sqlite3
-import ssl
 import urllib.request
 from collections.abc import Callable, Mapping
-from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from everfit.blocks.errors import ModelError
 from everfit.blocks.settings import Settings
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.registry import model_registry
+from everfit.tasks.registry.local_copy import LocalFiles
 from everfit.tasks.registry.mlflow_client import SQLITE, use_tracking
+from everfit.tasks.registry.registered import Registered, RegistryReader, UnfitReaderError
+from everfit.tasks.registry.rest_reader import RestReader
+from everfit.tasks.registry.sqlite_reader import SqliteReader
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_TIMEOUT_S = 5.0
-_DELETED = "Deleted_Internal"
-"""Stage of a version that MLflow's SQL store has deleted."""
 
 _OWN_WAYS = (
     "MLFLOW_TRACKING_AUTH",
@@ -40,36 +36,6 @@ _OWN_WAYS = (
     "MLFLOW_REGISTRY_URI",
 )
 """Variables that let MLflow's client ask in ways that are not known here."""
-
-
-class UnfitReaderError(Exception):
-    """The registry is not of the form that a reader knows."""
-
-
-@dataclass(frozen=True)
-class Registered:
-    """A registered version with its tags."""
-
-    version: ModelVersion
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-class RegistryReader(Protocol):
-    """Reads a registry."""
-
-    def by_alias(self, model: str, alias: str) -> Registered | None:
-        """Return the version with an alias, or None.
-
-        Raises:
-            ModelError: The registry doesn't answer.
-        """
-
-    def all_aliases(self, most: int) -> Mapping[str, Mapping[str, int]] | None:
-        """Return the version of each alias of each model; None if there are more models than `most`.
-
-        Raises:
-            ModelError: The registry doesn't answer.
-        """
 
 
 class MlflowReader:
@@ -91,149 +57,8 @@ class MlflowReader:
         """Return the version of each alias of each model; None if there are more models than `most`."""
         return model_registry.all_aliases(self._registered(), most)
 
-
-class SqliteReader:
-    """Reads MLflow's tables in a SQLite file.
-
-    Args:
-        path: The file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def by_alias(self, model: str, alias: str) -> Registered | None:
-        """Return the version with an alias, or None."""
-        query = (
-            "SELECT v.version, v.run_id, v.creation_time FROM registered_model_aliases a "
-            "JOIN model_versions v ON v.name = a.name AND v.version = a.version "
-            "WHERE a.name = ? AND a.alias = ? AND v.current_stage IS NOT ?"
-        )
-        with self._opened() as connection:
-            found = self._rows(connection, query, (model, alias, _DELETED))
-            if not found:
-                return None
-            ((number, run, created),) = found
-            tags = "SELECT key, value FROM model_version_tags WHERE name = ? AND version = ?"
-            return _registered(model, number, run, created, dict(self._rows(connection, tags, (model, number))))
-
-    def all_aliases(self, most: int) -> Mapping[str, Mapping[str, int]] | None:
-        """Return the version of each alias of each model; None if there are more models than `most`."""
-        with self._opened() as connection:
-            names = self._rows(connection, "SELECT name FROM registered_models LIMIT ?", (most + 1,))
-            if len(names) > most:
-                return None
-            found: dict[str, dict[str, int]] = {name: {} for (name,) in names}
-            for name, alias, number in self._rows(
-                connection, "SELECT name, alias, version FROM registered_model_aliases", ()
-            ):
-                found.setdefault(name, {})[alias] = int(number)
-            return found
-
-    def _opened(self) -> "closing[sqlite3.Connection]":
-        if not self._path.is_file():
-            raise UnfitReaderError(f"{str(self._path)!r} does not exist yet, and MLflow's client makes it")
-        try:
-            return closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=_TIMEOUT_S))
-        except sqlite3.Error as error:
-            raise ModelError(f"MLflow's database {str(self._path)!r} can't be read: {error}") from error
-
-    def _rows(self, connection: sqlite3.Connection, query: str, values: tuple[object, ...]) -> list[Any]:
-        try:
-            return connection.execute(query, values).fetchall()
-        except sqlite3.OperationalError as error:
-            if str(error).startswith("no such"):  # table or column: another version of MLflow
-                raise UnfitReaderError(str(error)) from error
-            raise ModelError(f"MLflow's database {str(self._path)!r} can't be read: {error}") from error
-        except sqlite3.Error as error:
-            raise ModelError(f"MLflow's database {str(self._path)!r} can't be read: {error}") from error
-
-
-class RestReader:
-    """Reads an MLflow server by its REST interface, over one connection.
-
-    Args:
-        url: Address of the server.
-    """
-
-    def __init__(self, url: str) -> None:
-        import httpx  # a service whose registry is a file needs none
-
-        self._url = url
-        verify = _tls() if url.startswith("https:") else False
-        address = f"{url.rstrip('/')}/api/2.0/mlflow"
-        self._client = httpx.Client(base_url=address, timeout=_TIMEOUT_S, verify=verify, trust_env=False)
-
-    def by_alias(self, model: str, alias: str) -> Registered | None:
-        """Return the version with an alias, or None."""
-        found = self._get("registered-models/alias", name=model, alias=alias)
-        if found is None:
-            return None
-        one = found["model_version"]
-        tags = {tag["key"]: tag.get("value", "") for tag in one.get("tags", ())}
-        return _registered(one["name"], one["version"], one.get("run_id"), one["creation_timestamp"], tags)
-
-    def all_aliases(self, most: int) -> Mapping[str, Mapping[str, int]] | None:
-        """Return the version of each alias of each model; None if there are more models than `most`."""
-        found = self._get("registered-models/search", max_results=most) or {}
-        if found.get("next_page_token"):
-            return None
-        return {
-            one["name"]: {alias["alias"]: int(alias["version"]) for alias in one.get("aliases", ())}
-            for one in found.get("registered_models", ())
-        }
-
-    def close(self) -> None:
-        """Close the connection, and ask no more."""
-        self._client.close()
-
-    def _get(self, what: str, **query: str | int) -> Any:
-        """Return the content of an answer; None if there is no such thing."""
-        import httpx
-
-        try:
-            answer = self._client.get(what, params=query, headers=_headers())
-        except httpx.HTTPError as error:
-            raise ModelError(f"MLflow at {self._url} does not answer: {str(error) or type(error).__name__}") from error
-        status = answer.status_code
-        try:
-            content = answer.json()
-        except ValueError as error:
-            raise ModelError(f"MLflow at {self._url} answers with HTTP status {status} and no JSON") from error
-        if status == 200:
-            return content
-        code, message = (content.get(name, "") if isinstance(content, dict) else "" for name in _ERROR)
-        if code in model_registry.ABSENT:
-            return None
-        raise ModelError(f"MLflow at {self._url} answers with HTTP status {status}: {message or code}")
-
-
-_ERROR = ("error_code", "message")
-
-
-def _headers() -> dict[str, str]:
-    """Return the login that the environment names, as MLflow's client does: a name before a token."""
-    name, password = (os.environ.get(f"MLFLOW_TRACKING_{part}") for part in ("USERNAME", "PASSWORD"))
-    if name and password:
-        return {"Authorization": f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"}
-    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
-    return {"Authorization": f"Bearer {token}"} if token else {}
-
-
-def _tls() -> ssl.SSLContext:
-    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in {"true", "1"}:
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return context
-    names = ("MLFLOW_TRACKING_SERVER_CERT_PATH", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-    given = next((os.environ[name] for name in names if os.environ.get(name)), None)
-    if given is None:
-        import certifi  # as MLflow's client
-
-        given = certifi.where()
-    return (
-        ssl.create_default_context(capath=given) if Path(given).is_dir() else ssl.create_default_context(cafile=given)
-    )
+    def local_files(self, _: ModelVersion) -> None:
+        """Leave it to MLflow to find them."""
 
 
 class LightReader:
@@ -265,6 +90,13 @@ class LightReader:
                 self._fits = False
         return self._own.all_aliases(most)
 
+    def local_files(self, version: ModelVersion) -> LocalFiles | None:
+        """Return where the files of a version are, if they are on this machine."""
+        if self._fits:
+            with contextlib.suppress(UnfitReaderError):
+                return self._light.local_files(version)
+        return None
+
 
 def reader_of(settings: Settings, registered: "Callable[[], MlflowClient]") -> RegistryReader:
     """Return the reader of the registry that the settings name.
@@ -291,8 +123,3 @@ def _is_asked_plainly(uri: str) -> bool:
     credentials = Path(os.environ.get("MLFLOW_CREDENTIALS_FILE") or "~/.mlflow/credentials").expanduser().exists()
     plugins = importlib.metadata.entry_points(group="mlflow.request_header_provider")
     return not (proxied or credentials or plugins or parts.username)
-
-
-def _registered(model: str, number: object, run: str | None, created: object, tags: Mapping[str, str]) -> Registered:
-    version = model_registry.version_of(model, int(str(number)), run or "", int(str(created)), tags)
-    return Registered(version, tags)

@@ -21,7 +21,8 @@ from everfit.blocks.settings import Settings
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.registry import model_registry
-from everfit.tasks.registry.readers import MlflowReader, RestReader
+from everfit.tasks.registry.readers import MlflowReader
+from everfit.tasks.registry.rest_reader import RestReader
 from everfit.tasks.release.registry_watch import follow_registry, watch_registry
 from everfit.tasks.release.release import release
 from everfit.tasks.turns.context import Context

@@ -10,7 +10,7 @@ from everfit.blocks.errors import ModelError
 from everfit.infra.serving import registry_watcher
 from everfit.infra.serving.registry_watcher import RegistryWatcher
 from everfit.tasks.core.records import ModelVersion
-from everfit.tasks.registry.readers import Registered
+from everfit.tasks.registry.registered import Registered
 
 
 def version(number: int) -> ModelVersion:
@@ -32,7 +32,7 @@ class Stand:
             remember=lambda _: None,
             checked_by=lambda _: "workspace",
             condensed=lambda *_, **__: None,
-            apart=False,
+            apart=None,
         )
         nothing: Any = lambda *_: None  # noqa: E731
         self.follower = RegistryWatcher(self, "delays", cache, nothing, nothing, registered=nothing, shadow=True)

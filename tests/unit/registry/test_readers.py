@@ -15,14 +15,11 @@ from support.prepared import copy_empty_mlflow
 
 from everfit.blocks.errors import ModelError
 from everfit.blocks.settings import Settings
-from everfit.tasks.registry.readers import (
-    LightReader,
-    MlflowReader,
-    RestReader,
-    SqliteReader,
-    UnfitReaderError,
-    reader_of,
-)
+from everfit.tasks.registry.local_copy import local_files
+from everfit.tasks.registry.readers import LightReader, MlflowReader, reader_of
+from everfit.tasks.registry.registered import UnfitReaderError
+from everfit.tasks.registry.rest_reader import RestReader
+from everfit.tasks.registry.sqlite_reader import SqliteReader
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +167,28 @@ def test_mlflows_client_is_asked_where_it_asks_in_ways_of_its_own(
         monkeypatch.setenv(variable, str(tmp_path / "set") if "FILE" in variable else "http://proxy:1")
     found = reader_of(Settings(), lambda: None)  # type: ignore[arg-type, return-value]
     assert isinstance(found, LightReader) is light
+
+
+def test_files_on_this_machine_are_found_without_mlflow(database: Path) -> None:
+    champion = SqliteReader(database).by_alias("delays", "champion")
+    assert champion is not None
+    found = SqliteReader(database).local_files(champion.version)
+    assert found is not None
+    assert (found.model, found.run) == (database.parent, None)
+    assert found.tags["everfit.snapshot"] == "abc"
+
+
+@pytest.mark.parametrize(
+    ("model", "run", "there"),
+    [
+        ("file:///a/b%20c", None, True),
+        ("/a/b", "file://localhost/runs/1", True),
+        ("s3://bucket/a", None, False),
+        ("mlflow-artifacts:/1/a", None, False),
+        ("/a/b", "s3://bucket/runs/1", False),
+        ("file://elsewhere/a", None, False),
+        ("relative/a", None, False),
+    ],
+)
+def test_files_elsewhere_are_left_to_mlflow(model: str, run: str | None, there: bool) -> None:
+    assert (local_files(model, run, {}) is not None) is there
