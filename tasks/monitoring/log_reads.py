@@ -10,7 +10,7 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.signals.covariate_shift import MOST_ROWS
 from everfit.tasks.monitoring.windows import MonitoringWindows
 from everfit.tasks.predictions.drawn_answers import labelled_times, read_by_keys
-from everfit.tasks.predictions.held_labels import AskedRows, HeldLabels
+from everfit.tasks.predictions.held_labels import AskedRows, HeldLabels, holding
 from everfit.tasks.predictions.label_times import delays_since
 from everfit.tasks.predictions.labels import LABEL_TIME
 from everfit.tasks.storage.tables import KEY, Table
@@ -33,7 +33,7 @@ def labels_of_look(context: Context, windows: MonitoringWindows, event_time: str
     starts = sorted({min([windows.unseen_since, *labelled, *followed]), min([windows.unseen_since, *labelled])})
     spans = [Window(since=since, until=newest.until) for since in [*starts, *sorted(labelled)[:1]]]
     asked = AskedRows(table(spec.name, "predictions"), event_time, tuple(spans), LABEL_TIME, until)
-    return HeldLabels(known.uri, known.storage_options, known.historic, asked=asked)
+    return holding(known, asked)
 
 
 def times_of_labelled(

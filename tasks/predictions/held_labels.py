@@ -4,10 +4,11 @@ A look asks for labels several times: to find the window that is judged, to judg
 from, and to follow how long labels take. Each question read the whole table.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +70,15 @@ class HeldLabels(Table):
             return None
         return rows[keys.get_indexer(pd.Index(rows[KEY])) >= 0]
 
+    def __reduce__(self) -> "tuple[Callable[[Table, AskedRows | None], HeldLabels], tuple[Table, AskedRows | None]]":
+        """Pickle the request instead of the labels: workers read the table."""
+        return holding, (self.table, self.asked)
+
+    @property
+    def table(self) -> Table:
+        """The table, without labels in memory."""
+        return Table(**_fields_of(self))
+
     @cached_property
     def _held(self) -> Held | None:
         assert self.asked is not None  # noqa: S101 - `of` has looked
@@ -79,7 +89,7 @@ class HeldLabels(Table):
         keys = pd.Index(np.unique(np.concatenate([np.empty(0, dtype=np.int64), *logged])))
         # The window excludes its end, but a label that becomes known at exactly that moment counts.
         span = Window(until=(pd.Timestamp(asked.until) + pd.Timedelta(microseconds=1)).to_pydatetime())
-        table = Table(self.uri, self.storage_options, self.historic)
+        table = self.table
         frames, count = [], 0
         for part in current_spread()(_labels_of_part, (table, span, asked.label_time, keys), table_parts(table, span)):
             frames += part
@@ -94,6 +104,20 @@ class HeldLabels(Table):
             if sum(part.rows for part in table_parts(self.asked.log, window)) <= MOST:
                 return window
         return None
+
+
+def holding(table: Table, asked: AskedRows | None) -> HeldLabels:
+    """Return a table of labels that holds those of some rows.
+
+    Args:
+        table: The table.
+        asked: The rows.
+    """
+    return HeldLabels(**_fields_of(table), asked=asked)
+
+
+def _fields_of(table: Table) -> dict[str, Any]:
+    return {field.name: getattr(table, field.name) for field in fields(Table)}
 
 
 def held_of(table: Table, keys: "pd.Index[int] | None", until: datetime) -> pd.DataFrame | None:

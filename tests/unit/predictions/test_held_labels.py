@@ -1,5 +1,6 @@
 """Labels that a look holds answer as the table does."""
 
+import pickle
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from support.logs import EVENT_TIME, answered, log_answers, log_labels
 from everfit.blocks.clients import ClientsPolicy
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import held_labels
-from everfit.tasks.predictions.held_labels import AskedRows, HeldLabels
+from everfit.tasks.predictions.held_labels import AskedRows, HeldLabels, holding
 from everfit.tasks.predictions.labels import LABEL, LABEL_TIME, known_at
 from everfit.tasks.storage.row_hashes import row_keys
 from everfit.tasks.storage.tables import Table
@@ -36,7 +37,7 @@ def tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: pd.DataFrame) 
     log_labels(tmp_path, again)
     known = log_labels(tmp_path, rows[300:301].assign(known_at=pd.Timestamp("2024-01-01", tz="UTC")))
     asked = AskedRows(log, EVENT_TIME, (WINDOW,), LABEL_TIME, UNTIL)
-    return known, HeldLabels(known.uri, asked=asked)
+    return known, holding(known, asked)
 
 
 def keys_of(rows: pd.DataFrame) -> "pd.Series[int]":
@@ -59,6 +60,15 @@ def test_what_is_held_is_what_the_table_has(
     pd.testing.assert_frame_equal(got, expected)
     assert len(again) == expected["_key"].isin(wanted[::2]).sum()
     assert len(expected) == 0 if clients and clients.ignored_labels else len(expected) > 300
+
+
+def test_workers_get_the_request_and_no_labels(tables: tuple[Table, HeldLabels], rows: pd.DataFrame) -> None:
+    _, held = tables
+    known_at(held, UNTIL, keys_of(rows[300:310]))
+    sent = pickle.dumps(held)
+
+    assert len(sent) < 2_000
+    assert pickle.loads(sent) == held  # noqa: S301
 
 
 @pytest.mark.parametrize("reason", ["another moment", "other rows", "too many rows", "too many labels"])
