@@ -4,8 +4,10 @@ That needs MLflow's client, scikit-learn and skops. A service that has imported 
 for as long as it runs, and would answer nothing while it imports them.
 """
 
+import contextlib
 import json
 import os
+import struct
 import subprocess
 import sys
 import threading
@@ -15,6 +17,9 @@ from typing import Any
 
 from everfit.blocks.errors import ArtifactError, ModelError
 from everfit.tasks.core.records import ModelVersion
+
+LENGTH = struct.Struct("<Q")
+"""Head of each result: its length."""
 
 CONDENSED = ".condensed"
 """End of the name of a file with a condensed version, behind its number."""
@@ -32,22 +37,25 @@ class ApartError(ModelError):
 
 
 class Processes:
-    """The processes that fetch and condense versions, one for each piece of work."""
+    """The processes that fetch and condense versions: one for all while the service starts, later one for each work."""
 
     def __init__(self) -> None:
-        self._early: subprocess.Popen[bytes] | None = None
+        self._first: subprocess.Popen[bytes] | None = None
+        self._starts = True
         self._lock = threading.Lock()
 
     def start_early(self) -> None:
         """Start one before there is work: it imports what condensing needs while this process starts too."""
         with self._lock:
-            self._early = self._early or _started(0)
+            self._first = self._first or _started(0)
 
-    def end_early(self) -> None:
-        """End the one that was started early, if it got no work."""
-        if (process := self._take_early()) is not None:
-            process.kill()
-            process.communicate()
+    def end_start(self) -> None:
+        """End the process of the start: the service has started."""
+        with self._lock:
+            self._starts, first, self._first = False, self._first, None
+        if first is not None:
+            first.kill()
+            _end(first)
 
     def fetch(self, folder: Path, version: ModelVersion, signers: Sequence[str], *, serves: bool) -> None:
         """Bring a version's files into the copies of its model.
@@ -64,7 +72,7 @@ class Processes:
             ApartError: The process ended without a word.
         """
         work = {"do": "fetch", "folder": str(folder), "version": version.model_dump(mode="json"), "signers": [*signers]}
-        said = json.loads(_done(work, _started(_NICENESS if serves else 0)) or b"{}")
+        said = json.loads(self._do(work, serves=serves))
         if said.get("error") == ArtifactError.__name__:
             raise ArtifactError(said["message"])
         if "error" in said:
@@ -83,12 +91,19 @@ class Processes:
             ApartError: The version can't be condensed, such as one that is broken.
         """
         work = {"do": "condense", "folder": str(folder), "version": version.model_dump(mode="json"), "name": name}
-        return _done(work, self._take_early() or _started(_NICENESS if serves else 0))
+        return self._do(work, serves=serves)
 
-    def _take_early(self) -> "subprocess.Popen[bytes] | None":
+    def _do(self, work: dict[str, Any], *, serves: bool) -> bytes:
         with self._lock:
-            process, self._early = self._early, None
-            return process
+            if self._starts:
+                process, self._first = self._first or _started(0), None
+                result = _done(work, process)
+                self._first = process  # it has imported all by now
+                return result
+        process = _started(_NICENESS if serves else 0)
+        result = _done(work, process)
+        _end(process)
+        return result
 
 
 def _started(niceness: int) -> "subprocess.Popen[bytes]":
@@ -102,12 +117,30 @@ def _started(niceness: int) -> "subprocess.Popen[bytes]":
 
 
 def _done(work: dict[str, Any], process: "subprocess.Popen[bytes]") -> bytes:
+    """Return the result of a process, which is ended if it has none."""
+    assert process.stdin is not None and process.stdout is not None  # noqa: PT018, S101 - it was started with both
+    stuck = threading.Timer(_ENDS_WITHIN, process.kill)
+    stuck.daemon = True
+    stuck.start()
+    result = b""
     try:
-        result, _ = process.communicate(json.dumps(work).encode(), timeout=_ENDS_WITHIN)
-    except subprocess.TimeoutExpired as error:
-        process.kill()
+        process.stdin.write(json.dumps(work).encode() + b"\n")
+        process.stdin.flush()
+        head = process.stdout.read(LENGTH.size)
+        if len(head) == LENGTH.size:
+            (length,) = LENGTH.unpack(head)
+            result = process.stdout.read(length)
+            if len(result) == length:
+                return result
+    except OSError:
+        pass  # it has ended before it read its work
+    finally:
+        stuck.cancel()
+    _end(process)
+    raise ApartError(f"the process for {work['do']!r} ended with code {process.returncode}; its output says why")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Let a process end, which it does when nobody has more work."""
+    with contextlib.suppress(OSError):
         process.communicate()
-        raise ApartError(f"the process for {work['do']!r} did not end within {_ENDS_WITHIN:g} s") from error
-    if process.returncode:
-        raise ApartError(f"the process for {work['do']!r} ended with code {process.returncode}; its output says why")
-    return result

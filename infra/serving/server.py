@@ -148,7 +148,7 @@ def from_environment() -> "Starlette":
     def started() -> None:
         searches.resume()
         if apart is not None:
-            apart.end_early()
+            apart.end_start()
 
     return build_app(
         list(content),

@@ -1,7 +1,7 @@
 """Fetch or condense a version for a service: `python -m everfit.infra.serving.version_process NICENESS`.
 
-It reads the work from its standard input as one JSON object, and ends without one. The result of a download is one JSON
-object on standard output; that of condensing is the content of a file.
+It reads each work from its standard input as one line of JSON, and writes its result to its standard output behind a
+head with the length: of a download one JSON object, of condensing the content of a file. It ends with its input.
 """
 
 import gc
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from everfit.blocks.errors import ArtifactError, ModelError
+from everfit.infra.serving.apart import LENGTH
 from everfit.tasks.core.records import ModelVersion
 
 
@@ -27,15 +28,18 @@ def main() -> None:
     gc.disable()  # it ends before there is much garbage
     ready = threading.Thread(target=_import_all)
     ready.start()  # nobody may have work yet
-    text = sys.stdin.read()
-    ready.join()
-    if not text:
-        return
-    work = json.loads(text)
-    version, folder = ModelVersion.model_validate(work["version"]), Path(work["folder"])
-    result = _fetch(folder, version, work["signers"]) if work["do"] == "fetch" else _condense(folder, version, work)
     with os.fdopen(out, "wb") as stream:
-        stream.write(result)
+        for line in sys.stdin:
+            ready.join()
+            result = _do(json.loads(line))
+            stream.write(LENGTH.pack(len(result)) + result)
+            stream.flush()
+            gc.collect()
+
+
+def _do(work: dict[str, Any]) -> bytes:
+    version, folder = ModelVersion.model_validate(work["version"]), Path(work["folder"])
+    return _fetch(folder, version, work["signers"]) if work["do"] == "fetch" else _condense(folder, version, work)
 
 
 def _import_all() -> None:

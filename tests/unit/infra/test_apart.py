@@ -110,19 +110,28 @@ def test_files_on_this_machine_are_copied_without_a_process(tmp_path: Path, proc
 def test_what_a_process_says_of_a_version_is_said_by_the_service(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: dict[str, str], kind: type[Exception]
 ) -> None:
-    monkeypatch.setattr(apart, "_started", lambda _: None)
-    monkeypatch.setattr(apart, "_done", lambda *_: json.dumps(said).encode())
+    monkeypatch.setattr(Processes, "_do", lambda *_, **__: json.dumps(said).encode())
     with pytest.raises(kind, match="changed"):
         Processes().fetch(tmp_path, VERSION, (), serves=True)
 
 
 @pytest.mark.slow
-def test_a_process_that_was_started_early_gets_the_work_and_says_why_it_fails(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_one_process_does_the_work_of_a_start_and_says_why_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    started: list[Any] = []
+    start = apart._started
+    monkeypatch.setattr(apart, "_started", lambda niceness: started.append(start(niceness)) or started[-1])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'none' / 'mlflow.db'}")
     processes = Processes()
     processes.start_early()
+    for _ in range(2):
+        with pytest.raises(ModelError):
+            processes.fetch(tmp_path, VERSION, (), serves=False)  # there is no registry
+    assert len(started) == 1
+
     with pytest.raises(ApartError, match="ended with code 1"):
         processes.condense(tmp_path, VERSION, "these files", serves=False)
     assert "can't be read" in capfd.readouterr().err
-    processes.end_early()  # it had got the work
+    processes.end_start()
+    assert started[0].returncode == 1
