@@ -25,6 +25,9 @@ HEAD_SECONDS = 10.0
 """Time from the connection, or from the first byte of a further request, to the end of its headers."""
 READ_SECONDS = 30.0
 """Time in which a client must read what the server could not send yet."""
+IDLE_SECONDS = 75
+"""Time for which a connection without a request stays open: longer than clients and proxies keep one (httpx 5 s, nginx
+and the load balancers of clouds 60 s), because a request that meets a close on its way is lost."""
 MOST_CONNECTIONS = 1_000
 """Connections of a process; of more, those that have been idle for longest are closed."""
 
@@ -50,6 +53,7 @@ class LimitedProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
+        self.timeout_keep_alive = IDLE_SECONDS
         self._head = self._lines = self._unread = self._behind = 0
         self._tail = b""
         self._in_address = True

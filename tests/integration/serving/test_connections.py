@@ -1,5 +1,6 @@
 """A connection without a token costs little: its bytes, headers and time are limited, and so is their number."""
 
+import asyncio
 import contextlib
 import socket
 import threading
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
 from everfit.infra.serving import connections
 from everfit.infra.serving.connections import MOST_HEAD_BYTES, LimitedProtocol
@@ -155,6 +158,13 @@ def test_idle_connections_make_room_for_requests(
         response = httpx.post(f"{service.url}/models/delays/predict", json={"records": [good]})
         assert response.status_code == 200
     assert answer(idle[0]) == b""
+
+
+def test_clients_and_proxies_close_an_idle_connection_before_the_service_does() -> None:
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        made = LimitedProtocol(uvicorn.Config(print, http=LimitedProtocol), ServerState(), {}, loop)
+
+    assert made.timeout_keep_alive > 60  # of nginx and of the load balancers of clouds
 
 
 def test_a_refused_body_without_end_is_cut_off(connect: Callable[[], socket.socket]) -> None:
