@@ -287,6 +287,8 @@ def main() -> None:
         "1 row, 16 connections": (single, 16),
         "1 row, 1 connection": (single, 1),
         "100 rows, 4 connections": (batches, 4),
+        "100 rows, 1 connection": (batches, 1),
+        "100 rows, 16 connections": (batches, 16),
     }
     if arguments.drain:
         print(f"{'everfit':8} {'drain':24} {drain_speed(folder)}", flush=True)
