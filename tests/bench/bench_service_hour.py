@@ -1,6 +1,6 @@
 """Memory, first answer, latency and the longest gap of the prediction service under mixed requests.
 
-Run with `python tests/bench/bench_service_hour.py [--seconds 3600] [--candidate ensemble] [--starts 3]`.
+Run with `python tests/bench/bench_service_hour.py [--seconds 3600] [--candidate hist_gradient_boosting] [--starts 3]`.
 The model is that of `bench_serving.py`; it is one row after the other, 100 rows each second, and 160 rows at 16
 connections every 20 s. It prints a line a minute: memory of all processes of the service (RSS counts shared pages in
 each, PSS once), processor time, and latency by kind. The gap is the longest time between two answers to the client
@@ -22,6 +22,7 @@ import httpx
 import numpy as np
 from bench_serving import cpu_seconds, free_port, fresh_workspace, log_model, records
 
+CANDIDATES = ("logistic_regression", "hist_gradient_boosting", "random_forest")
 _PAUSE_S, _EVERY_S, _BURST_EVERY_S = 0.03, 1.0, 20.0
 
 
@@ -159,7 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=3600.0)
     parser.add_argument("--starts", type=int, default=3, help="how often the time to the first answer is measured")
-    parser.add_argument("--candidate", default="logistic_regression")
+    parser.add_argument("--candidate", default="logistic_regression", choices=CANDIDATES)
     arguments = parser.parse_args()
     folder = fresh_workspace()
     log_model(folder, arguments.candidate)

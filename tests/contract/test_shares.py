@@ -11,8 +11,8 @@ from support.shares import LONGEST, order
 
 def item_of(path: str, *, slow: bool = False, server: bool = False) -> Any:
     return SimpleNamespace(
-        path=Path("/root/tests", path),
-        config=SimpleNamespace(rootpath=Path("/root")),
+        path=Path("/project/tests", path),
+        config=SimpleNamespace(rootpath=Path("/project")),
         fixturenames=["prefect_server"] * server,
         get_closest_marker=lambda _: slow or None,
     )
@@ -26,7 +26,7 @@ def suite(units: int = 60) -> list[Any]:
 
 
 def names(tests: list[Any]) -> list[str]:
-    return [str(one.path.relative_to("/root/tests")) for one in tests]
+    return [str(one.path.relative_to("/project/tests")) for one in tests]
 
 
 @pytest.mark.parametrize("workers", [2, 3, 5])

@@ -67,10 +67,10 @@ def serving(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def without_task_runs() -> Iterator[None]:
-    """Tell no server of the states of tasks.
+    """Send no server the states of tasks.
 
-    To tell them, take them in and store them is more than half of what a server does for a flow, and hardly a test
-    looks for a task's run on it: those that do ask for `with_task_runs`. Runs in processes of their own are told.
+    A server spends more than half of its time for a flow on them, and hardly a test looks for a task's run on it: the
+    tests that do ask for `with_task_runs`. Processes of their own send theirs.
     """
     from prefect import task_engine
 

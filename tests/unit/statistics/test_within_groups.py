@@ -109,14 +109,14 @@ def test_a_metric_without_a_value_within_groups_and_few_groups_have_none() -> No
     assert gain_within_groups(never) is None
 
 
-def test_the_gain_within_days_counts_what_earlier_gains_within_days_told() -> None:
+def test_the_gain_within_days_counts_earlier_gains_within_days() -> None:
     rows = _days(np.random.default_rng(1))
     alone = compare_dependent(rows, 0.95, ())
-    told = alone.autocorrelation_within
+    recorded = alone.autocorrelation_within
     assert alone.within is not None
-    assert told is not None
-    assert (told.grouped_by, told.groups, alone.within.earlier_groups) == ("days", 30, 0)
-    independent = told.model_copy(update={"groups": 60, "log_likelihoods": (0.0, *[-20.0] * 9)})
+    assert recorded is not None
+    assert (recorded.grouped_by, recorded.groups, alone.within.earlier_groups) == ("days", 30, 0)
+    independent = recorded.model_copy(update={"groups": 60, "log_likelihoods": (0.0, *[-20.0] * 9)})
     after = compare_dependent(rows, 0.95, [EarlierGains(champion=1, within=independent)]).within
     assert after is not None
     assert after.earlier_groups == 60
@@ -125,7 +125,7 @@ def test_the_gain_within_days_counts_what_earlier_gains_within_days_told() -> No
     assert compare_dependent(rows, 0.95).autocorrelation_within is None
 
 
-def test_gains_within_days_are_told_of_also_where_they_are_not_more_certain() -> None:
+def test_gains_within_days_are_recorded_also_where_they_are_not_more_certain() -> None:
     compared = [compare_dependent(_days(np.random.default_rng(seed), shared=0.0), 0.95, ()) for seed in range(3)]
     assert None in {one.within for one in compared}
     assert all(one.autocorrelation_within is not None for one in compared)

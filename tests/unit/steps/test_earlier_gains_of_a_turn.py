@@ -16,13 +16,13 @@ _TOLD = Autocorrelation(grouped_by="days", groups=12, log_likelihoods=(0.0, *[-1
 
 
 def _decided(
-    ledger: Ledger, day: int, champion: int, told: Autocorrelation | None, *, known: int | None = None
+    ledger: Ledger, day: int, champion: int, recorded: Autocorrelation | None, *, known: int | None = None
 ) -> None:
     until = _END + timedelta(days=day)
     evidence = measured(
         champion_version=champion,
         holdout=Window(since=until - timedelta(days=10), until=until),
-        comparison=compared(autocorrelation=told),
+        comparison=compared(autocorrelation=recorded),
     )
     ledger.decisions.record(
         f"{champion}-{day}",
