@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from everfit.blocks.extensions import is_reference
 from everfit.blocks.policy import parse_duration
 from everfit.blocks.spec import ModelSpec
 from everfit.blocks.training import BOOSTING, ENSEMBLE
+from everfit.tasks.core.cores import on_free_cores
 from everfit.tasks.data.split import WEIGHT
 from everfit.tasks.statistics.scores import target_values
 from everfit.tasks.training.ensemble import ORDERED_BOOSTING, ensemble_of, groups_categories
@@ -79,13 +81,21 @@ def fit(
         model.steps[-1] = (last, elsewhere(model.steps[-1][1], columns, until))
     else:
         given = {} if weights is None else {f"{last}__sample_weight": weights[:kept]}
-        model.fit(rows[features].iloc[:kept], target.iloc[:kept], **given)
+        with on_free_cores() if _has_boosting(model) else nullcontext():
+            model.fit(rows[features].iloc[:kept], target.iloc[:kept], **given)
     if kept < len(rows):
         fresh = rows[WEIGHT].to_numpy(dtype=np.float64)[kept:] if WEIGHT in rows else None
         model = _calibrated(model, policy.calibration, rows[features].iloc[kept:], target.iloc[kept:], fresh)
     if "n_jobs" in model.steps[-1][1].get_params():
         model.steps[-1][1].set_params(n_jobs=None)  # a served model predicts a few rows, where threads only cost time
     return model
+
+
+def _has_boosting(model: "Pipeline") -> bool:
+    """Whether the last step is scikit-learn's boosting, whose model is the same to the last bit on any threads."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    return isinstance(model.steps[-1][1], (HistGradientBoostingClassifier, HistGradientBoostingRegressor))
 
 
 def _fitted_ensemble(

@@ -26,7 +26,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-os.environ |= {"DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false", "OMP_WAIT_POLICY": "passive"}
+os.environ |= {"DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false"}
 RUNS = 3
 SINCE, EVERY, WINDOWS = datetime(2013, 1, 30, tzinfo=UTC), timedelta(days=28), 12
 LEARNT_FROM = 10

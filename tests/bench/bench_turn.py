@@ -32,7 +32,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     }
     quiet = {"DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     quiet |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_HOME": str(folder / "prefect-home")}
-    return kept | quiet | {"EVERFIT_WORKSPACE": str(folder / "workspace"), "OMP_WAIT_POLICY": "passive"} | more
+    return kept | quiet | {"EVERFIT_WORKSPACE": str(folder / "workspace")} | more
 
 
 def timed(command: list[str], env: dict[str, str], folder: Path) -> tuple[float, int, str]:
