@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from everfit.blocks.errors import DeploymentError
 from everfit.blocks.spec import ModelSpec
+from everfit.deployments.server import listing
 from everfit.deployments.server.changes import Changes, Status
 from everfit.deployments.server.variables import read_table, set_variable, write_table
 from everfit.tasks.core.spec_loading import spec_problems
@@ -76,8 +78,9 @@ def store_specs(
     form = _register_types(client, changes)
     before: dict[str, str] = read_table(client, SPECS)
     after = dict(before)
+    documents = listing.stored_blocks(client, ModelSpec.get_block_type_slug(), [spec.name for spec in specs])
     for spec in specs:
-        document = _document(client, spec.name)
+        document = documents.get(spec.name)
         untouched = document is not None and str(document.updated) == before.get(spec.name)
         may_overwrite = overwrite or untouched
         if document is None or may_overwrite or _is_stored(spec, document):
@@ -85,8 +88,8 @@ def store_specs(
         if document is None:
             stored = _create(client, spec, form, changes)
         else:
-            is_stored = _put(spec, document, changes, may_overwrite=may_overwrite)
-            stored = _document(client, spec.name) if is_stored else None
+            is_stored, written = _put(spec, document, changes, may_overwrite=may_overwrite)
+            stored = None if not is_stored else _document(client, spec.name) if written else document
         if stored is not None:
             after[spec.name] = str(stored.updated)
     write_table(client, SPECS, before, after, changes)
@@ -231,21 +234,20 @@ def _create(
     return client.create_block_document(BlockDocumentCreate(**made.model_dump(include=given)))
 
 
-def _put(spec: ModelSpec, document: "BlockDocument", changes: Changes, *, may_overwrite: bool) -> bool:
+def _put(spec: ModelSpec, document: "BlockDocument", changes: Changes, *, may_overwrite: bool) -> tuple[bool, bool]:
     """Store the spec of a file, unless a person has edited the stored one.
 
     Returns:
-        Whether the stored spec equals the file.
+        Whether the stored spec equals the file, and whether the block was written.
     """
     stored = _read(document)
     if isinstance(stored, ModelSpec) and _is_stored(spec, document):
         changes.note("model spec", spec.name, "unchanged")
-        _bring_form_up_to_date(stored, document, changes)
-        return True
+        return True, _bring_form_up_to_date(stored, document, changes)
     if may_overwrite:
         differs = _differing_keys(spec, stored) if isinstance(stored, ModelSpec) else "the stored spec can't be read"
         _store(spec, changes, "changed", differs)
-        return True
+        return True, True
     if not isinstance(stored, ModelSpec):
         raise DeploymentError(
             f"the stored spec {spec.name!r} can't be read: {_problem(stored)}; edit it in Prefect, or overwrite it "
@@ -253,8 +255,7 @@ def _put(spec: ModelSpec, document: "BlockDocument", changes: Changes, *, may_ov
         )
     differs = _differing_keys(spec, stored)
     changes.note("model spec", spec.name, "kept", f"edited on the server ({differs}); --overwrite-specs")
-    _bring_form_up_to_date(stored, document, changes)
-    return False
+    return False, _bring_form_up_to_date(stored, document, changes)
 
 
 def _is_stored(spec: ModelSpec, document: "BlockDocument") -> bool:
@@ -262,14 +263,20 @@ def _is_stored(spec: ModelSpec, document: "BlockDocument") -> bool:
     return isinstance(stored, ModelSpec) and stored.digest() == spec.digest()
 
 
-def _bring_form_up_to_date(stored: ModelSpec, document: "BlockDocument", changes: Changes) -> None:
-    """Give a block of an earlier everfit the form of this version. Its values stay."""
+@cache
+def _form_checksum() -> str:
+    return str(ModelSpec._calculate_schema_checksum())  # noqa: SLF001 - no other way
+
+
+def _bring_form_up_to_date(stored: ModelSpec, document: "BlockDocument", changes: Changes) -> bool:
+    """Give a block of an earlier everfit the form of this version. Its values stay. Return whether it was written."""
     schema = document.block_schema
-    if schema is not None and schema.checksum == ModelSpec._calculate_schema_checksum():  # noqa: SLF001 - as above
-        return
+    if schema is not None and schema.checksum == _form_checksum():
+        return False
     if not changes.dry_run:
         stored.save(stored.name, overwrite=True)
     changes.note("spec form", stored.name, "changed", "it was from an earlier version; the values stay")
+    return True
 
 
 def _document(client: "SyncPrefectClient", name: str) -> "BlockDocument | None":

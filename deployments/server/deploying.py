@@ -11,7 +11,11 @@ from everfit.deployments.server.project import TAG
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.responses import DeploymentResponse
+
+    from everfit.deployments.server.listing import PresentDeployment
+
+_FROM_2020 = "DTSTART:20200101T000000\n"
+"""Prefect's server puts this before a rule that has no beginning."""
 
 
 class Flows:
@@ -39,7 +43,7 @@ def deploy(
     *,
     of_pool: Mapping[str, Any],
     project: str,
-    present: "DeploymentResponse | None",
+    present: "PresentDeployment | None",
     remembered: dict[str, dict[str, Any]],
 ) -> UUID | None:
     """Create or change a deployment. A schedule that a person has edited, or switched on or off, stays so.
@@ -110,7 +114,7 @@ def name_on_server(deployment: files.Deployment) -> str:
     return f"{lint.load_flow(deployment.entrypoint).name}/{deployment.name}"
 
 
-def _is_ours(name: str, present: "DeploymentResponse | None", project: str) -> None:
+def _is_ours(name: str, present: "PresentDeployment | None", project: str) -> None:
     """Refuse a deployment that another project on the server has made."""
     others = [tag.removeprefix(TAG) for tag in (present.tags if present else ()) if tag.startswith(TAG)]
     if others and project not in others:
@@ -125,8 +129,9 @@ def _put(
     deployment: files.Deployment,
     flow_name: str,
     wanted: dict[str, Any],
-    schedules: list[Any],
+    schedules: list[dict[str, Any]],
 ) -> UUID:
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
 
     limit = deployment.concurrency_limit
@@ -138,7 +143,7 @@ def _put(
     return flows.client.create_deployment(
         flow_id=flows.id_of(flow_name),
         name=deployment.name,
-        schedules=schedules,
+        schedules=[DeploymentScheduleCreate.model_validate(schedule) for schedule in schedules],
         concurrency_limit=None if limit is None else limit.limit,
         concurrency_options=options,
         **given,
@@ -146,51 +151,48 @@ def _put(
 
 
 def _schedules(
-    deployment: files.Deployment, present: "DeploymentResponse | None", made: Mapping[str, Any]
-) -> tuple[list[Any], list[str]]:
+    deployment: files.Deployment, present: "PresentDeployment | None", made: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the schedules to deploy, and the slugs of those that a person has edited, which stay as they are."""
-    from prefect.client.schemas.actions import DeploymentScheduleCreate
-
-    there = {schedule.slug: schedule for schedule in present.schedules} if present is not None else {}
+    there = {} if present is None else present.schedules
     schedules, edited = [], []
     for wanted in sorted(deployment.schedules, key=lambda one: one.slug):
-        found, timing = there.get(wanted.slug), wanted.prefect()
+        found, timing = there.get(wanted.slug), wanted.prefect().model_dump(mode="json")
         before = made.get(wanted.slug)
-        if found is not None and before is not None and _content(found.schedule) != before["schedule"]:
-            if _content(found.schedule) != _content(timing):
+        if found is not None and before is not None and (now := _content(found["schedule"])) != before["schedule"]:
+            if now != _content(timing):
                 edited.append(wanted.slug)
-            timing = found.schedule
+            timing = found["schedule"]
         active = wanted.active
-        if found is not None and (before is None or found.active != before["active"]):
-            active = found.active  # a person has switched it since the last bootstrap
-        schedules.append(
-            DeploymentScheduleCreate(slug=wanted.slug, schedule=timing, active=active, parameters=wanted.parameters)
-        )
+        if found is not None and (before is None or found["active"] != before["active"]):
+            active = found["active"]  # a person has switched it since the last bootstrap
+        schedules.append({"slug": wanted.slug, "schedule": timing, "active": active, "parameters": wanted.parameters})
     return schedules, edited
 
 
 def _timing(schedule: files.Schedule) -> dict[str, Any]:
-    return {"schedule": _content(schedule.prefect()), "active": schedule.active}
+    return {"schedule": _content(schedule.prefect().model_dump(mode="json")), "active": schedule.active}
 
 
-def _content(timing: Any) -> dict[str, Any]:
-    """Return the content of Prefect's schedule, without the time of its creation."""
-    content: dict[str, Any] = timing.model_dump(mode="json")
-    if "interval" in content:
-        content.pop("anchor_date", None)
-    return content
+def _content(timing: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of Prefect's schedule, without the beginning that Prefect gives to one that has none."""
+    content = {key: value for key, value in timing.items() if key != "anchor_date"}
+    return content | {"rrule": content["rrule"].removeprefix(_FROM_2020)} if "rrule" in content else content
 
 
-def _as_deployed(present: "DeploymentResponse") -> dict[str, Any]:
-    content = present.model_dump(mode="json")
-    limit = present.global_concurrency_limit
-    options = content.get("concurrency_options") or {}
-    return content | {
-        "description": present.description or "",
+def _as_deployed(present: "PresentDeployment") -> dict[str, Any]:
+    content = present.content
+    limit, options = content.get("global_concurrency_limit"), content.get("concurrency_options") or {}
+    return {
+        **content,
+        "description": content.get("description") or "",
         "tags": sorted(present.tags),
         "pull_steps": content.get("pull_steps") or [],
-        "concurrency": limit and [limit.limit, options.get("collision_strategy"), options.get("grace_period_seconds")],
-        "schedules": [_plain(schedule) for schedule in sorted(present.schedules, key=lambda one: one.slug or "")],
+        "concurrency": limit
+        and [limit["limit"], options.get("collision_strategy"), options.get("grace_period_seconds")],
+        "schedules": [
+            _plain(schedule) for schedule in sorted(content["schedules"], key=lambda one: str(one.get("slug") or ""))
+        ],
     }
 
 
@@ -199,9 +201,7 @@ def _concurrency(deployment: files.Deployment) -> list[Any] | None:
     return limit and [limit.limit, limit.collision_strategy, limit.grace_period_seconds]  # type: ignore[return-value]
 
 
-def _plain(schedule: Any) -> dict[str, Any]:
+def _plain(schedule: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of a schedule for a comparison."""
-    content = schedule.model_dump(mode="json", include={"slug", "schedule", "active", "parameters"})
-    if "interval" in content["schedule"]:
-        content["schedule"].pop("anchor_date", None)  # by default the time of its creation
-    return dict(content)
+    kept = {key: schedule.get(key) for key in ("slug", "active", "parameters")}
+    return {**kept, "schedule": _content(schedule["schedule"])}

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
@@ -175,19 +176,33 @@ def _of_automation(automation: Any) -> Iterator[str]:
 
 
 def _of_templates(value: Any, *, as_json: bool = False) -> Iterator[str]:
+    for text in _texts(value):
+        if "{" in text and (problem := _of_template(text, as_json=as_json)):
+            yield problem
+
+
+@cache
+def _of_template(text: str, *, as_json: bool) -> str | None:
+    """Return the problem of a template, which many models have in common."""
     from jinja2 import TemplateSyntaxError
+
+    known = _prefects_templates()
+    try:
+        known.from_string(text)
+    except TemplateSyntaxError as error:
+        return f"{text!r} is not a valid template: {error}"
+    if as_json and _LONE.fullmatch(text) and (problem := _not_json(known, text)):
+        return f"{text!r} is a single expression that doesn't give JSON, as Prefect requires: {problem}"
+    return None
+
+
+@cache
+def _prefects_templates() -> Any:
     from jinja2.sandbox import SandboxedEnvironment
 
     known = SandboxedEnvironment(autoescape=True)
     known.filters |= dict.fromkeys(("ui_url", "ui_resource_events_url", "flow_run_id"), str)  # Prefect's own
-    for text in _texts(value):
-        try:
-            known.from_string(text)
-        except TemplateSyntaxError as error:
-            yield f"{text!r} is not a valid template: {error}"
-            continue
-        if as_json and _LONE.fullmatch(text) and (problem := _not_json(known, text)):
-            yield f"{text!r} is a single expression that doesn't give JSON, as Prefect requires: {problem}"
+    return known
 
 
 def _not_json(environment: Any, text: str) -> str | None:

@@ -9,14 +9,13 @@ from everfit.deployments.server.project import TAG
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.responses import DeploymentResponse
 
 MODEL_TAG = "model:"
 
 
 def report_orphans(
     client: "SyncPrefectClient",
-    present: "Mapping[str, DeploymentResponse]",
+    present: Mapping[str, listing.PresentDeployment],
     changes: Changes,
     *,
     wanted: Collection[str],
@@ -44,7 +43,7 @@ def report_orphans(
             gone.add(model)
         elif name not in wanted:
             if prune:
-                _remove_deployment(client, deployment, name, changes)
+                _remove_deployment(client, deployment, changes)
             else:
                 changes.note("deployment", name, "kept", "no entry of prefect.yaml asks for it; --prune removes it")
     for model in sorted(gone):
@@ -64,8 +63,8 @@ def remove_model(client: "SyncPrefectClient", model: str, changes: Changes) -> N
         model: The name of the model.
         changes: The changes so far; this function adds its own.
     """
-    for deployment, name in listing.tagged_deployments(client, f"{MODEL_TAG}{model}"):
-        _remove_deployment(client, deployment, name, changes)
+    for deployment in listing.tagged_deployments(client, f"{MODEL_TAG}{model}"):
+        _remove_deployment(client, deployment, changes)
     for automation in automations.of_model(client, model):
         if not changes.dry_run:
             client.delete_automation(automation.id)
@@ -74,9 +73,7 @@ def remove_model(client: "SyncPrefectClient", model: str, changes: Changes) -> N
     blocks.Schedules(client).forget(model, changes)
 
 
-def _remove_deployment(
-    client: "SyncPrefectClient", deployment: "DeploymentResponse", name: str, changes: Changes
-) -> None:
+def _remove_deployment(client: "SyncPrefectClient", deployment: listing.PresentDeployment, changes: Changes) -> None:
     for automation in client.read_resource_related_automations(f"prefect.deployment.{deployment.id}"):
         if listing.OURS not in automation.tags:
             continue  # a person's own
@@ -85,4 +82,4 @@ def _remove_deployment(
         changes.note("automation", automation.name, "removed", "its deployment is gone")
     if not changes.dry_run:
         client.delete_deployment(deployment.id)
-    changes.note("deployment", name, "removed", "with its schedules")
+    changes.note("deployment", deployment.name, "removed", "with its schedules")

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from prefect.client.schemas.actions import BlockSchemaCreate, WorkPoolUpdate
@@ -64,6 +65,36 @@ def test_a_bootstrap_makes_everything_once_and_leaves_what_it_doesnt_know(server
     deployment, automation = before_theirs
     assert server.prefect.read_deployment(deployment.id) == deployment
     assert server.prefect.read_automations_by_name("theirs") == automation
+
+
+def test_what_is_there_already_takes_as_many_requests_for_many_models_as_for_one(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.write_deployments(".monitoring", ".training")
+    sent: list[str] = []
+    send = httpx.Client.send
+
+    def counted(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+        sent.append(f"{request.method} {request.url.path}")
+        return send(client, request, **options)
+
+    def requests() -> list[str]:
+        sent.clear()
+        assert [each for each in server.set_up() if each.status != "waiting"] == []
+        return list(sent)
+
+    server.set_up()
+    monkeypatch.setattr(httpx.Client, "send", counted)
+    of_one = requests()
+    own = Path("deployments/models", f"{MODEL}.yaml").read_text()
+    for other in ("letters", "pallets"):
+        Path("deployments/models", f"{other}.yaml").write_text(own.replace(f"name: {MODEL}", f"name: {other}"))
+    server.set_up()
+
+    assert requests() == of_one
+    for other in ("letters", "pallets"):
+        Path("deployments/models", f"{other}.yaml").unlink()
+    server.set_up(prune=True)
 
 
 def test_a_deployment_names_the_job_variables_that_its_pool_does_not_have(

@@ -1,8 +1,10 @@
 """Schedules of specs on a Prefect server: what is deployed, what is remembered, and what a person has edited."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from support.bootstrapping import MODEL, Server
 
 from everfit.blocks.errors import DeploymentError
@@ -79,3 +81,23 @@ def test_a_schedule_that_is_none_is_one_clear_error(server: Server) -> None:
     server.write(schedules={"monitoring": "hourly"})
     with pytest.raises(DeploymentError, match=r"'hourly' is no cron expression; give minute, hour"):
         server.set_up()
+
+
+def test_schedules_of_every_kind_are_the_same_when_they_are_read_again(server: Server) -> None:
+    server.write_deployments(".reconcile")
+    content = yaml.safe_load(Path("deployments/prefect.yaml").read_text())
+    content["deployments"][0]["schedules"] = [
+        {"slug": "one", "interval": 3600.5, "active": False},
+        {"slug": "two", "interval": 7200, "anchor_date": "2024-01-01T00:00:00Z", "timezone": "Europe/Berlin"},
+        {"slug": "three", "rrule": "FREQ=DAILY"},
+        {"slug": "four", "cron": "1 2 * * 1-5", "day_or": False},
+    ]
+    Path("deployments/prefect.yaml").write_text(yaml.safe_dump(content))
+    server.set_up()
+
+    assert [each for each in server.set_up() if each.status != "waiting"] == []
+    made = {one.slug: one.schedule for one in server.prefect.read_deployment_by_name(f"reconcile/{MODEL}").schedules}
+    assert made["one"].interval.total_seconds() == 3600.5
+    assert made["two"].anchor_date.isoformat() == "2024-01-01T00:00:00+00:00"
+    assert made["three"].rrule.endswith("FREQ=DAILY")
+    assert not made["four"].day_or
