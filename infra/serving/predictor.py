@@ -89,7 +89,7 @@ class Predictor:
         at = names.columns.get(inputs.event_time, features.get(inputs.event_time, []))
         check_times(at, inputs.event_time, now_us, self.policy)
         self.check_days([None if value is None else value // _DAY_US for value in at], inputs.event_time)
-        flag = self._flag_of(client, features, table.rows)
+        flag = self._flag_of(client, features, table.rows, inputs.numbers)
         dealt = self.trial.deal(servable, names, features)
         if dealt is not None:
             parts = await self._predict_on_trial(servable, table, features, names, dealt, client, flag)
@@ -118,8 +118,10 @@ class Predictor:
         if len(days) > most and (count := len(set(days))) > most:
             raise RequestError(f"the rows are of {count} days by {column!r}; send at most {most} days at once", 413)
 
-    def _flag_of(self, client: str, features: dict[str, list[Any]], rows: int) -> str | None:
-        if self.probing is None or not self.probing.add_request(client, features, rows):
+    def _flag_of(
+        self, client: str, features: dict[str, list[Any]], rows: int, numbers: Collection[str]
+    ) -> str | None:
+        if self.probing is None or not self.probing.add_request(client, features, rows, numbers):
             return None
         if self.policy.probing == "refuse":
             self.refused_probing += rows

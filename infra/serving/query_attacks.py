@@ -10,11 +10,12 @@ A slightly changed copy differs in one feature, or in none by more than some per
 and doesn't count.
 """
 
-import math
 import time
-from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import xor
 from typing import Any
 
 import numpy as np
@@ -40,17 +41,19 @@ class _Client:
     """Recent requests of one client.
 
     Attributes:
-        rows: Signatures of its last inputs, and whether each was a changed copy.
-        known: Number of occurrences of each signature.
-        inputs: Number of occurrences of each input.
+        rows: Number of each of its last inputs, its signatures, and whether it was a changed copy.
+        known: Which of them had a signature last, counted from the first input of all.
+        inputs: Numbers of the last inputs.
+        noted: How many inputs were ever noted.
         copies: Number of changed copies.
         answers: Whether each of its last predictions was near a boundary.
         flagged_until: Time until which the client is flagged, on the detector's clock.
     """
 
     rows: deque[tuple[int, list[int], bool]] = field(default_factory=deque)
-    known: Counter[int] = field(default_factory=Counter)
-    inputs: Counter[int] = field(default_factory=Counter)
+    known: dict[int, int] = field(default_factory=dict)
+    inputs: set[int] = field(default_factory=set)
+    noted: int = 0
     copies: int = 0
     answers: deque[bool] = field(default_factory=deque)
     flagged_until: float = 0.0
@@ -71,13 +74,16 @@ class QueryAttackDetector:
         self._clients: OrderedDict[str, _Client] = OrderedDict()
         self.flagged_rows = 0
 
-    def add_request(self, client: str, features: Mapping[str, Sequence[Any]], rows: int) -> bool:
+    def add_request(
+        self, client: str, features: Mapping[str, Sequence[Any]], rows: int, numbers: Collection[str]
+    ) -> bool:
         """Add a request.
 
         Args:
             client: The client.
             features: Checked values by column.
             rows: Number of rows.
+            numbers: Columns whose values are floats or None.
 
         Returns:
             Whether the client is flagged.
@@ -89,9 +95,9 @@ class QueryAttackDetector:
                 self._clients.popitem(last=False)
         self._clients.move_to_end(client)
         step = -(-rows // _LOOKED_AT)
-        columns = list(features.values())
-        for row in range(0, rows, step):
-            self._note(one, [values[row] for values in columns])
+        looked_at = {name: values[::step] for name, values in features.items()}
+        for values, coarse in zip(zip(*looked_at.values(), strict=True), _coarse(looked_at, numbers), strict=True):
+            self._note(one, values, coarse)
         if one.copies >= self._share * self._rows and len(one.rows) >= _LEAST * self._rows:
             one.flagged_until = self._clock() + self._for_s
         flagged = one.flagged_until > self._clock()
@@ -122,40 +128,39 @@ class QueryAttackDetector:
         now = self._clock()
         return sum(one.flagged_until > now for one in list(self._clients.values()))
 
-    def _note(self, one: _Client, values: list[Any]) -> None:
-        whole, signatures = _signatures(values)
-        if one.inputs[whole]:
+    def _note(self, one: _Client, values: Sequence[Any], coarse: int) -> None:
+        parts = list(map(hash, enumerate(values)))
+        whole = reduce(xor, parts)  # sums of such hashes are equal where two numbers change by the same amount
+        if whole in one.inputs:
             return  # a retry
+        # Slightly changed copies share one of these: each leaves out one feature, the last rounds all numbers.
+        signatures = [*map(whole.__xor__, parts), coarse]
         copy = not one.known.keys().isdisjoint(signatures)
         one.rows.append((whole, signatures, copy))
-        one.known.update(signatures)
-        one.inputs[whole] += 1
+        one.known.update(dict.fromkeys(signatures, one.noted))
+        one.inputs.add(whole)
+        one.noted += 1
         one.copies += copy
         if len(one.rows) > self._rows:
+            oldest = one.noted - len(one.rows)
             whole, signatures, copy = one.rows.popleft()
-            for signature in signatures:  # subtracting counters would iterate over all known signatures
-                left = one.known[signature] - 1
-                if left:
-                    one.known[signature] = left
-                else:
+            for signature in signatures:
+                if one.known.get(signature) == oldest:
                     del one.known[signature]
-            del one.inputs[whole]
+            one.inputs.discard(whole)
             one.copies -= copy
 
 
-def _signatures(values: Sequence[Any]) -> tuple[int, list[int]]:
-    """Return a number that identifies a row, and numbers that it shares with its slightly changed copies.
+def _coarse(columns: Mapping[str, Sequence[Any]], numbers: Collection[str]) -> list[int]:
+    """Return a number for each row that it shares with rows whose numbers differ by at most some per cent.
 
-    The latter leave out one feature each, or round all numbers to some per cent.
+    Of each float this keeps the sign, the exponent and five bits of the fraction.
     """
-    parts = [hash((place, value)) for place, value in enumerate(values)]
-    whole = sum(parts)
-    coarse = hash(tuple(map(_coarse, values)))
-    return whole, [*(hash((place, whole - part)) for place, part in enumerate(parts)), coarse]
-
-
-def _coarse(value: Any) -> Any:
-    if type(value) is not float or value == 0:
-        return value
-    fraction, exponent = math.frexp(value)
-    return exponent, int(fraction * 64)
+    exact = list(zip(*(values for name, values in columns.items() if name not in numbers), strict=True))
+    floats = np.array([values for name, values in columns.items() if name in numbers], dtype=np.float64)
+    if not floats.size:
+        return [hash(row) for row in exact]
+    floats += 0.0  # minus zero is zero
+    bits = np.ascontiguousarray((floats.view(np.uint64) >> np.uint64(47)).T)
+    near = [row.tobytes() for row in bits]
+    return [hash(pair) for pair in zip(near, exact or near, strict=True)]

@@ -6,6 +6,7 @@ prediction service can refuse other inputs with the registry alone.
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
@@ -141,6 +142,11 @@ class InputSchema(Record):
     def columns(self) -> dict[str, InputColumn]:
         """Return the features, by name."""
         return {column.name: column for column in self.features}
+
+    @cached_property
+    def numbers(self) -> frozenset[str]:
+        """Return the names of the features whose checked values are floats."""
+        return frozenset(column.name for column in self.features if column.kind == "double")
 
     def check(
         self, columns: Mapping[str, Sequence[Any]], rows: int, *, new_categories: bool = False

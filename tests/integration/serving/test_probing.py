@@ -9,6 +9,8 @@ from everfit.infra.serving.query_attacks import QueryAttackDetector
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.storage.tables import Table
 
+NUMBERS = {"distance", "wind"}
+
 
 def usual(random: Any, rows: int) -> dict[str, list[Any]]:
     """Inputs as they come: numbers, and categories of few values."""
@@ -24,11 +26,11 @@ def test_usual_clients_and_retries_are_not_flagged() -> None:
     random = np.random.default_rng(0)
     detector = QueryAttackDetector(100, 0.8, 60)
     for _ in range(1000):
-        assert not detector.add_request("shop", usual(random, 1), 1)
+        assert not detector.add_request("shop", usual(random, 1), 1, NUMBERS)
         detector.add_predictions("shop", random.dirichlet([1, 1], 1))
-    assert not detector.add_request("batch", usual(random, 5000), 5000)
+    assert not detector.add_request("batch", usual(random, 5000), 5000, NUMBERS)
     same = usual(random, 1)
-    assert not any(detector.add_request("retries", same, 1) for _ in range(1000))
+    assert not any(detector.add_request("retries", same, 1, NUMBERS) for _ in range(1000))
 
 
 def test_small_changes_and_answers_at_the_boundary_are_flagged() -> None:
@@ -38,20 +40,20 @@ def test_small_changes_and_answers_at_the_boundary_are_flagged() -> None:
     base = {name: values[0] for name, values in usual(random, 1).items()}
     requested = 0
     while not detector.add_request(
-        "gradient", {**{k: [v] for k, v in base.items()}, "distance": [float(requested)]}, 1
+        "gradient", {**{k: [v] for k, v in base.items()}, "distance": [float(requested)]}, 1, NUMBERS
     ):
         requested += 1
         assert requested < 200
     noisy = ({"a": [1000 * (1 + 1e-4 * random.normal())], "b": [5 * (1 + 1e-4 * random.normal())]} for _ in range(300))
-    assert any(detector.add_request("noise", one, 1) for one in noisy)
+    assert any(detector.add_request("noise", one, 1, "ab") for one in noisy)
     for _ in range(100):
-        detector.add_request("edge", usual(random, 1), 1)
+        detector.add_request("edge", usual(random, 1), 1, NUMBERS)
         detector.add_predictions("edge", np.array([[0.51, 0.49]]))
-    assert detector.add_request("edge", usual(random, 1), 1)
-    assert not detector.add_request("shop", usual(random, 1), 1)
+    assert detector.add_request("edge", usual(random, 1), 1, NUMBERS)
+    assert not detector.add_request("shop", usual(random, 1), 1, NUMBERS)
     assert detector.flagged == 3
     now[0] = 61.0
-    assert not detector.add_request("edge", usual(random, 1), 1)  # it has come back to usual inputs
+    assert not detector.add_request("edge", usual(random, 1), 1, NUMBERS)  # it has come back to usual inputs
 
 
 def test_a_flagged_client_is_logged_and_counted_or_refused(
