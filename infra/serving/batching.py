@@ -9,8 +9,9 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from everfit.blocks.errors import EverfitError
@@ -22,6 +23,9 @@ from everfit.tasks.scoring.certainty import UNASKED, Certainty, CertaintyRules
 from everfit.tasks.scoring.scores import Scores
 
 logger = logging.getLogger(__name__)
+
+_MANY = 32
+"""Rows from which arrays save more than they cost."""
 
 
 class OverloadedError(EverfitError):
@@ -208,45 +212,53 @@ class Batcher:
     def _predict(self, jobs: list[Job]) -> list[ScoredRequest]:
         servable, began = jobs[0].servable, time.perf_counter()
         self._one_thread(servable)
-        if len(jobs) == 1:
-            columns: dict[str, list[Any]] = {**jobs[0].columns}
-            logged = dict(jobs[0].logged)
-        else:
-            columns = {name: [value for job in jobs for value in job.columns[name]] for name in jobs[0].columns}
-            logged = {name: [value for job in jobs for value in job.logged[name]] for name in jobs[0].logged}
+        rows = sum(job.rows for job in jobs)
+        columns: dict[str, Sequence[Any]] = {**_joined([job.columns for job in jobs])}
+        if rows >= _MANY:
+            columns = servable.inputs.in_arrays(columns)
         scores = servable.scorer.score_columns(columns)
-        rows = len(scores.values)
         outliers = servable.scorer.outlier_scores(columns, rows)
         certainty = self._certainty.of(scores, servable.version.version)
         now = time.time()
         ids = prediction_ids.new_ids(int(now * 1000), rows)
         ended = time.perf_counter()
-        columns |= logged
+        columns |= _joined([job.logged for job in jobs])
         columns |= scores.columns()
         columns |= certainty.columns()
         columns[prediction_log.PREDICTION_ID] = ids
         columns[prediction_log.PREDICTED_AT] = [int(now * 1_000) * 1_000] * rows
         columns[prediction_log.MODEL_VERSION] = [servable.version.version] * rows
         columns[prediction_log.ARM] = [jobs[0].arm] * rows
-        columns[prediction_log.LATENCY] = [
+        columns[prediction_log.LATENCY] = _for_rows(
             # A shadow waits for everything else, so its latency is that of the prediction alone.
-            ms
+            (job, round((ended - (began if job.arm == "shadow" else job.arrived)) * 1e3, 3))
             for job in jobs
-            for ms in [round((ended - (began if job.arm == "shadow" else job.arrived)) * 1e3, 3)] * job.rows
-        ]
+        )
         columns[prediction_log.OUTLIER] = outliers
-        columns[prediction_log.CLIENT] = [job.client for job in jobs for _ in range(job.rows)]
-        columns[prediction_log.FLAG] = [job.flag for job in jobs for _ in range(job.rows)]
+        columns[prediction_log.CLIENT] = _for_rows((job, job.client) for job in jobs)
+        columns[prediction_log.FLAG] = _for_rows((job, job.flag) for job in jobs)
         self._spool.append(servable.kinds, columns)
         self.batches += 1
         self.rows += rows
         self.abstained += sum(certainty.abstained or ())
-        self.outliers += sum(one is not None and one > self._outlier_above for one in outliers)
+        self.outliers += sum(map(self._outlier_above.__lt__, [one for one in outliers if one is not None]))
         answers, start = [], 0
         for job in jobs:
             answers.append(ScoredRequest(servable, ids, scores, start, start + job.rows, outliers, certainty))
             start += job.rows
         return answers
+
+
+def _joined(parts: Sequence[Mapping[str, list[Any]]]) -> Mapping[str, list[Any]]:
+    """Return the columns of several requests one behind the other; those of one as they are."""
+    if len(parts) == 1:
+        return parts[0]
+    return {name: list(chain.from_iterable(part[name] for part in parts)) for name in parts[0]}
+
+
+def _for_rows(values: Iterable[tuple[Job, Any]]) -> list[Any]:
+    """Return the value of each job for each of its rows."""
+    return [one for job, value in values for one in [value] * job.rows]
 
 
 def _blame(error: Exception) -> Exception:

@@ -3,15 +3,16 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.infra.serving.rounds import Round, Rounds
-from everfit.infra.serving.segment import Columns, Segment, batch_rows
+from everfit.infra.serving.segment import Segment
 from everfit.infra.serving.spool import UNFIT, Spool, SpoolError
+from everfit.infra.serving.spooled_columns import spooled_columns
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.storage.deleted_keys import DeletedKeys
 from everfit.tasks.storage.tables import DAY, KEY, Table
@@ -23,11 +24,10 @@ logger = logging.getLogger(__name__)
 
 _COMMIT_BYTES = 64 * 2**20  # size of the segments in one commit, which are held in memory
 
-_ROWS_AT_ONCE = 2_000
-"""Predictions that become columns of Arrow in one call, in which no request is answered."""
+_ROWS_AT_ONCE = 20_000
+"""Predictions whose keys are computed in one call, in which no request may be answered."""
 
 _COMMIT_DAYS = 1_000  # days in one commit, unless a single segment has more
-_DAY_US = 86_400_000_000
 
 
 @dataclass
@@ -210,14 +210,14 @@ class Drain:
 
         A commit opens a file for each day, so the days are bounded too.
         """
-        if len(numbers) == 1:  # to find its days, the segment would be taken apart again
+        if len(numbers) == 1:  # its days don't matter
             yield [spool.read(numbers[0])]
             return
         group: list[Segment] = []
-        size, days = 0, set[int]()
+        size, days = 0, set[Any]()
         for number in numbers:
-            segment = spool.read(number)
-            bytes_on_disk, own = spool.size(number), self._days(segment)
+            segment, own = self._taken_apart(spool.read(number))
+            bytes_on_disk = spool.size(number)
             full = size + bytes_on_disk > _COMMIT_BYTES or len(days | own) > _COMMIT_DAYS
             if group and (full or segment.types != group[0].types):
                 yield group
@@ -228,8 +228,16 @@ class Drain:
         if group:
             yield group
 
-    def _days(self, segment: Segment) -> set[int]:
-        return {at // _DAY_US for batch in segment.batches for at in batch.get(self.event_time, ()) if at is not None}
+    def _taken_apart(self, segment: Segment) -> tuple[Segment, set[Any]]:
+        """Return a segment with its columns in place of its batches, and the days of its rows."""
+        import pyarrow.compute as pc
+
+        try:
+            columns = spooled_columns(segment)
+            days = pc.unique(pc.floor_temporal(columns[self.event_time], unit="day")) if columns.num_rows else []
+        except UNFIT:  # it is set aside when it is to be added
+            return segment, set()
+        return replace(segment, payloads=(), columns=columns), {day for day in days if day.is_valid}
 
     def _settle(self, spool: Spool, group: list[Segment], add: Callable[[list[Segment]], int]) -> int:
         """Add segments to the log and delete them; keep aside what is damaged or does not fit."""
@@ -279,9 +287,11 @@ class Drain:
         import pyarrow as pa
 
         types = group[0].types
+        columns = (spooled_columns(one) if one.columns is None else one.columns for one in group)
         parts = [
-            prediction_log.to_rows(part, types, self.key, self.event_time, identity=self.identity)
-            for part in _parts(group)
+            prediction_log.with_keys(part, self.key, self.event_time, identity=self.identity)
+            for whole in columns
+            for part in (whole.slice(start, _ROWS_AT_ONCE) for start in range(0, whole.num_rows, _ROWS_AT_ONCE))
         ]
         rows = pa.concat_tables(parts, promote_options="default") if parts else pa.table({})
         return rows.select(sorted(rows.column_names, key=[*types, KEY, DAY].index))
@@ -300,29 +310,3 @@ def _by_epoch(spool: Spool) -> dict[str, list[tuple[int, int]]]:
         epoch, sequence = spool.name(number)
         epochs.setdefault(epoch, []).append((number, sequence))
     return {epoch: sorted(numbers, key=lambda pair: pair[1]) for epoch, numbers in epochs.items()}
-
-
-def _parts(group: Sequence[Segment]) -> Iterator[dict[str, list[Any]]]:
-    """Yield the columns of segments, some rows at a time."""
-    waiting: list[dict[str, list[Any]]] = []
-    rows = 0
-    for batch in (batch for segment in group for batch in segment.batches):
-        waiting.append(batch)
-        rows += batch_rows(batch)
-        if rows >= _ROWS_AT_ONCE:
-            yield _joined(waiting, group[0].types)
-            waiting, rows = [], 0
-    if rows:
-        yield _joined(waiting, group[0].types)
-
-
-def _joined(batches: Sequence[Columns], types: Mapping[str, str]) -> dict[str, list[Any]]:
-    """Return the columns that some micro-batches have."""
-    there = {name for batch in batches for name in batch}
-    joined: dict[str, list[Any]] = {name: [] for name in types if name in there}
-    for batch in batches:
-        for name, values in batch.items():
-            joined[name].extend(values)
-        for name in joined.keys() - batch.keys():  # such as the joined rows of a model without joins
-            joined[name].extend([None] * batch_rows(batch))
-    return joined

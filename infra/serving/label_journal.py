@@ -33,6 +33,8 @@ _MOST_BYTES = 64 * 2**20
 _KEPT = [KEY, LABEL, LABEL_TIME, ORIGIN]
 _NUMBERS, _CLASSES = "double", "string"
 
+_DAY_US = 86_400_000_000
+
 _Numbered = tuple[int, pd.DataFrame]
 
 
@@ -120,6 +122,9 @@ class LabelDrain(Drain):
 
     def _add_missing(self, group: list[Segment]) -> int:
         return self._record(group, again=True)
+
+    def _taken_apart(self, segment: Segment) -> tuple[Segment, set[Any]]:
+        return segment, {at // _DAY_US for batch in segment.batches for at in batch[LABEL_TIME]}
 
     def _record(self, group: list[Segment], *, again: bool) -> int:
         requests = [_rows_of(batch, segment.types) for segment in group for batch in segment.batches]

@@ -118,9 +118,7 @@ class Predictor:
         if len(days) > most and (count := len(set(days))) > most:
             raise RequestError(f"the rows are of {count} days by {column!r}; send at most {most} days at once", 413)
 
-    def _flag_of(
-        self, client: str, features: dict[str, list[Any]], rows: int, numbers: Collection[str]
-    ) -> str | None:
+    def _flag_of(self, client: str, features: dict[str, list[Any]], rows: int, numbers: Collection[str]) -> str | None:
         if self.probing is None or not self.probing.add_request(client, features, rows, numbers):
             return None
         if self.policy.probing == "refuse":

@@ -9,13 +9,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 import orjson
 
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.serving import ServingPolicy
-from everfit.tasks.models.input_column import InputColumn, InputError, check_column, microseconds
+from everfit.tasks.models.input_column import InputColumn, InputError, check_column, times_of
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.storage.kinds import CANONICAL_INTEGER, Amount
 
@@ -146,7 +147,7 @@ _SPLIT_KEYS = {"columns", "data", "index"}
 
 
 def _read_records(content: Any, _: InputSchema) -> RequestTable:
-    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+    if not isinstance(content, list) or not set(map(type, content)) <= {dict}:
         raise RequestError("the rows must be a list of objects, one per row")
     return records_table(content)
 
@@ -155,6 +156,9 @@ def records_table(records: Sequence[Mapping[str, Any]]) -> RequestTable:
     """Convert rows to columns; a missing value is null, as in pandas."""
     if len(records) == 1:
         return RequestTable({name: [value] for name, value in records[0].items()}, 1)
+    if len(set(map(len, records))) == 1:
+        with contextlib.suppress(KeyError):  # one has other columns than the first
+            return RequestTable({name: list(map(itemgetter(name), records)) for name in records[0]}, len(records))
     names = dict.fromkeys(name for record in records for name in record)
     return RequestTable({name: [record.get(name) for record in records] for name in names}, len(records))
 
@@ -243,11 +247,19 @@ class Identified:
 
     Attributes:
         columns: Key columns and event time.
-        keys: For each row a text that is equal for equal keys; empty without a key.
+        key: Values of each key column, None where a row lacks them.
+        rows: Number of rows.
     """
 
     columns: dict[str, list[Any]]
-    keys: list[str]
+    key: Sequence[Sequence[Any]]
+    rows: int
+
+    @property
+    def keys(self) -> list[str]:
+        """Return for each row a text that is equal for equal keys; empty without a key."""
+        parts = zip(*self.key, strict=True)
+        return ["" if None in part else repr(part) for part in parts] if self.key else [""] * self.rows
 
 
 def check_times(at: Sequence[int | None], column: str, now_us: int, policy: ServingPolicy) -> None:
@@ -264,6 +276,9 @@ def check_times(at: Sequence[int | None], column: str, now_us: int, policy: Serv
     """
     first = now_us - policy.max_age // timedelta(microseconds=1)
     last = now_us + policy.max_ahead // timedelta(microseconds=1)
+    known = [value for value in at if value is not None]
+    if not known or (first <= min(known) and max(known) <= last):
+        return
     for row, value in enumerate(at):
         if value is not None and not first <= value <= last:
             bounds = f"{_day(first)} to {_day(last)} (release.serving.max_age and max_ahead)"
@@ -289,7 +304,7 @@ def identify(table: RequestTable, features: Mapping[str, list[Any]], inputs: Inp
     rows = table.rows
     times = table.columns.get(inputs.event_time)
     given = [None] * rows if times is None else times
-    at = [now_us if value is None else microseconds(value, inputs.event_time, row) for row, value in enumerate(given)]
+    at = [now_us] * rows if times is None else times_of(times, inputs.event_time, now_us)
     columns: dict[str, list[Any]] = {} if inputs.event_time in features else {inputs.event_time: at}
     named: list[list[Any]] = []
     for column in inputs.key:
@@ -305,5 +320,4 @@ def identify(table: RequestTable, features: Mapping[str, list[Any]], inputs: Inp
             values = check_column(column.model_copy(update={"nullable": True, "categories": None}), values)
             columns[column.name] = values
             named.append(values)
-    keys = ["" if None in parts else repr(parts) for parts in zip(*named, strict=True)] if named else [""] * rows
-    return Identified(columns, keys)
+    return Identified(columns, named, rows)

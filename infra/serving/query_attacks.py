@@ -154,7 +154,7 @@ class QueryAttackDetector:
 def _coarse(columns: Mapping[str, Sequence[Any]], numbers: Collection[str]) -> list[int]:
     """Return a number for each row that it shares with rows whose numbers differ by at most some per cent.
 
-    Of each float this keeps the sign, the exponent and five bits of the fraction.
+    It keeps the sign, the exponent and five bits of the fraction of each float.
     """
     exact = list(zip(*(values for name, values in columns.items() if name not in numbers), strict=True))
     floats = np.array([values for name, values in columns.items() if name in numbers], dtype=np.float64)

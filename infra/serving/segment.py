@@ -12,9 +12,12 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MAGIC = b"everfit2"
 _UNNAMED_MAGIC = b"everfit1"
@@ -37,6 +40,7 @@ class Segment:
         epoch: Random id of the process that wrote it; empty for a segment of everfit 0.2 and before, or if the first
             frame is damaged.
         sequence: Its number in the epoch, from 1.
+        columns: The values of all micro-batches, if they were taken apart; there are no payloads then.
     """
 
     number: int
@@ -45,6 +49,7 @@ class Segment:
     damaged: int = 0
     epoch: str = ""
     sequence: int = 0
+    columns: "pa.Table | None" = None
 
     @property
     def batches(self) -> Iterator[dict[str, list[Any]]]:

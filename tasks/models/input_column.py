@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from pydantic import Field
 from everfit.blocks.errors import DataError
 from everfit.tasks.core.records import Record
 from everfit.tasks.storage import kinds
-from everfit.tasks.storage.times import says_unknown
+from everfit.tasks.storage.times import KNOWN_BETWEEN, says_unknown
 from everfit.tasks.storage.values import LARGEST, fold, to_kind
 
 Kind = Literal["double", "long", "string", "boolean", "datetime"]
@@ -120,19 +120,35 @@ def describe_column(series: pd.Series, max_categories: int, meaning: kinds.Kind 
 
 def check_column(column: InputColumn, values: Sequence[Any], *, new_categories: bool = False) -> list[Any]:
     """Check one column's values; see `InputSchema.check`."""
-    if len(values) > 1:  # most columns are right as a whole
-        kinds = set(map(type, values))
-        plain = column.kind == "double" and column.meaning != "boolean"
-        if plain and kinds == {float} and all(map(LARGEST.__ge__, map(abs, values))):
-            return list(values)
-        if column.kind == "string" and kinds == {str} and column.known.issuperset(values):
-            return list(values)
-        if column.kind == "string" and kinds == {str} and (new_categories or column.categories is None):
-            return list(map(fold, values)) if column.meaning == "folded" else list(values)
-        if column.kind == "boolean" and kinds == {bool}:
-            return list(values)
+    if len(values) > 1 and (right := _right_as_a_whole(column, values, new_categories)) is not None:
+        return right
     check = _CHECKS[column.kind]
     return [check(column, _brought(column, value), row, new_categories) for row, value in enumerate(values)]
+
+
+def _right_as_a_whole(column: InputColumn, values: Sequence[Any], new_categories: bool) -> list[Any] | None:
+    """Return the checked values of a column of usual ones; None if each must be looked at."""
+    kinds = set(map(type, values))
+    right: Sequence[Any] | None = None
+    match column.kind:
+        case "double" if column.meaning != "boolean" and kinds == {float} and _are_usual(values):
+            right = values
+        case "long" if kinds == {int} and min(values) >= -(2**63) and max(values) < 2**63:
+            right = values
+        case "string" if kinds == {str} and column.known.issuperset(values):
+            right = values
+        case "string" if kinds == {str} and (new_categories or column.categories is None):
+            right = list(map(fold, values)) if column.meaning == "folded" else values
+        case "boolean" if kinds == {bool}:
+            right = values
+        case "datetime" if kinds == {str}:
+            right = _usual_times(values)
+    return None if right is None else list(right)
+
+
+def _are_usual(values: Sequence[float]) -> bool:
+    """Return whether all floats are numbers that models compute with."""
+    return min(values) >= -LARGEST and max(values) <= LARGEST and math.isfinite(sum(values))  # a NaN fails the last
 
 
 def _brought(column: InputColumn, value: Any) -> Any:
@@ -151,7 +167,8 @@ def _brought(column: InputColumn, value: Any) -> Any:
     if type(value) is float and column.kind == "string" and not (value.is_integer() and abs(value) <= _EXACT):
         return value
     brought, bad = to_kind(pd.Series([value], dtype=object), column.value_kind)
-    return value if bad[0] else brought.tolist()[0]
+    read = value if bad[0] else brought.tolist()[0]
+    return bool(read) if column.kind == "boolean" and read in {0, 1} else read
 
 
 def _refusal(column: InputColumn, value: object, row: int) -> InputError:
@@ -218,6 +235,32 @@ def _datetime(column: InputColumn, value: Any, row: int, _: bool) -> int | None:
 _CHECKS = {"double": _double, "long": _long, "string": _string, "boolean": _boolean, "datetime": _datetime}
 
 
+def times_of(values: Sequence[Any], column: str, absent: int) -> list[int]:
+    """Read times as `microseconds` does, and those that are None as another one.
+
+    Args:
+        values: The times.
+        column: Name of their column, for an error.
+        absent: The time of a missing one, in microseconds since 1970.
+
+    Raises:
+        InputError: As `microseconds` does.
+    """
+    usual = _usual_times(values)
+    if usual is not None:
+        return usual
+    return [absent if value is None else microseconds(value, column, row) for row, value in enumerate(values)]
+
+
+def _usual_times(values: Sequence[Any]) -> list[int] | None:
+    """Return times as `microseconds` does, if all are known and written with a zone; else None."""
+    try:
+        at = [(one - _EPOCH) // _MICROSECOND for one in map(datetime.fromisoformat, values)]
+    except (TypeError, ValueError):  # one has no zone, or is none
+        return None
+    return at if at and min(at) > _FIRST_KNOWN_US and max(at) < _FIRST_UNKNOWN_US else None
+
+
 def microseconds(value: object, column: str, row: int) -> int:
     """Read a time in ISO 8601 as microseconds since 1970; without an offset it is in UTC.
 
@@ -245,11 +288,11 @@ def known_microseconds(value: object, column: str, row: int) -> int | None:
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
     if says_unknown(at):
         return None
-    delta = at - _EPOCH
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+    return (at - _EPOCH) // _MICROSECOND
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_FIRST_KNOWN_US, _FIRST_UNKNOWN_US = ((one - _EPOCH) // _MICROSECOND for one in KNOWN_BETWEEN)
 
 
 def column_array(column: InputColumn, values: Sequence[Any]) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 from pydantic import Field
 
@@ -173,6 +174,11 @@ class InputSchema(Record):
                 raise InputError(column.name, f"{rows} values; it has {len(values)}")
             checked[column.name] = check_column(column, values, new_categories=new_categories)
         return checked
+
+    def in_arrays(self, columns: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+        """Return checked columns with the floats as arrays, for all who compute with them; None becomes NaN."""
+        names = [name for name in columns if name in self.numbers]
+        return {**columns, **dict(zip(names, np.array([columns[name] for name in names], np.float64), strict=True))}
 
     def bring(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Bring the features and the key of a source's rows to their kinds, with the reasons of bad rows in `_faults`.

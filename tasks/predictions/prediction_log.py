@@ -125,11 +125,23 @@ def to_rows(
     Returns:
         The rows, with `_key` and `_day`.
     """
+    return with_keys(columns_as_arrow(columns, kinds), key, event_time, identity=identity)
+
+
+def columns_as_arrow(columns: Mapping[str, Any], kinds: Mapping[str, str]) -> "pa.Table":
+    """Return columns with the types of the log; times are in microseconds since 1970, in UTC."""
+    import pyarrow as pa
+
+    return pa.table(
+        {name: pa.array(columns[name], arrow_type(kind)) for name, kind in kinds.items() if name in columns}
+    )
+
+
+def with_keys(rows: "pa.Table", key: Sequence[str], event_time: str, *, identity: Sequence[str] = ()) -> "pa.Table":
+    """Return columns from `columns_as_arrow` with `_key` and `_day`; the other arguments are those of `to_rows`."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    arrays = {name: pa.array(columns[name], type=arrow_type(kind)) for name, kind in kinds.items() if name in columns}
-    rows = pa.table(arrays)
     rows = rows.append_column(KEY, pa.array(_keys(rows, key, identity), type=pa.int64()))
     return rows.append_column(DAY, pc.cast(pc.floor_temporal(rows[event_time], unit="day"), pa.date32()))
 

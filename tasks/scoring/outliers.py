@@ -13,6 +13,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -56,6 +57,11 @@ class FeatureSurprisal(Record):
         own = {names[name]: value for name, value in self.categories.items() if name in names}
         return {**self.categories, **own, None: self.missing}
 
+    @cached_property
+    def _tables(self) -> tuple[Floats, Floats]:
+        # NaN is behind infinity in numpy's order, so what is missing has a cell of its own.
+        return np.array([*self.edges, np.inf, np.nan]), np.array([*self.cells, self.cells[-1], self.missing])
+
     @classmethod
     def of(cls, column: ColumnProfile) -> Self | None:
         """Compute the surprisal from a column's profile; None for a column without values."""
@@ -87,15 +93,14 @@ class FeatureSurprisal(Record):
     def few(self, values: Sequence[Any]) -> list[float]:
         """Return the surprisal of each of a few values."""
         if not self.cells:
-            known, unseen = self._by_value, self.unseen
-            return [known.get(value, unseen) for value in values]
+            return list(map(self._by_value.get, values, repeat(self.unseen)))
         edges, cells, missing = self.edges, self.cells, self.missing
         return [missing if value is None or value != value else cells[bisect_right(edges, value)] for value in values]  # noqa: PLR0124 - NaN
 
     def many(self, values: Floats) -> Floats:
         """Return the surprisal of each number, NaN for a missing one; shape (rows,)."""
-        cells = np.asarray(self.cells)[np.searchsorted(np.asarray(self.edges), values, side="right").clip(0)]
-        return np.where(np.isnan(values), self.missing, cells)
+        edges, cells = self._tables
+        return cells[edges.searchsorted(values, side="right")]
 
 
 def _squared(probability: float, rows: int) -> float:
@@ -157,25 +162,33 @@ class OutlierDetector(Record):
         total = np.zeros(rows)
         for one in self.features:
             values = columns[one.name]
-            total += one.many(np.array(values, dtype=np.float64)) if one.cells else np.array(one.few(values))
+            total += one.many(np.asarray(values, dtype=np.float64)) if one.cells else np.array(one.few(values))
         return total
 
     def score(self, columns: Mapping[str, Sequence[Any]], rows: int) -> list[float]:
         """Return the share of hold-out rows that are less unusual than each row.
 
         Args:
-            columns: Values by column, as from `InputSchema.check`; further columns are ignored.
+            columns: Values by column, as from `InputSchema.check` or `in_arrays`; further columns are ignored.
             rows: Number of rows.
 
         Returns:
             A share from 0 to 1 for each row; shape (rows,).
         """
-        levels, shares = self.levels, _SHARES
         # The sums' rounding depends on the number of rows.
-        return [shares[bisect_left(levels, value * (1 - 1e-9))] for value in self.sums(columns, rows).tolist()]
+        sums = self.sums(columns, rows) * (1 - 1e-9)
+        if rows >= _FEW:
+            return list(_SHARES_BY_PLACE[self._ordered_levels.searchsorted(sums)].tolist())
+        levels, shares = self.levels, _SHARES
+        return [shares[bisect_left(levels, value)] for value in sums.tolist()]
+
+    @cached_property
+    def _ordered_levels(self) -> Floats:
+        return np.array(self.levels, dtype=np.float64)
 
 
 _SHARES = [0.0, *_LEVELS.tolist()]
+_SHARES_BY_PLACE = np.array(_SHARES)
 
 
 def detector_columns(frame: pd.DataFrame, detector: OutlierDetector) -> dict[str, list[Any]]:

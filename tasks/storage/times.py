@@ -8,7 +8,8 @@ EARLIEST, LATEST = pd.Timestamp("0001-01-03", tz="UTC"), pd.Timestamp("2200-01-0
 """Times beyond these say that the time is not known, such as 9999-12-31 or 0001-01-01."""
 
 
-_FIRST_KNOWN, _FIRST_UNKNOWN = EARLIEST.to_pydatetime(), LATEST.to_pydatetime()
+KNOWN_BETWEEN = EARLIEST.to_pydatetime(), LATEST.to_pydatetime()
+"""Times up to the first and from the second one say "not known"."""
 
 
 def says_unknown(at: datetime) -> bool:
@@ -17,7 +18,7 @@ def says_unknown(at: datetime) -> bool:
     Args:
         at: The time, with a zone.
     """
-    return at >= _FIRST_UNKNOWN or at <= _FIRST_KNOWN
+    return at <= KNOWN_BETWEEN[0] or at >= KNOWN_BETWEEN[1]
 
 
 def without_sentinels(times: pd.Series) -> pd.Series:

@@ -9,6 +9,7 @@ is compared with the pipeline before use: apart from rounding, both give the sam
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -92,8 +93,8 @@ class _Category:
 
     def of(self, columns: Mapping[str, Sequence[Any]]) -> Floats:
         """Return the terms; shape (rows, outputs)."""
-        last = len(self.weights) - 1
-        return np.asarray(self.weights[[self.places.get(value, last) for value in columns[self.name]]])
+        places = map(self.places.get, columns[self.name], repeat(len(self.weights) - 1))
+        return np.asarray(self.weights[list(places)])
 
     def stored(self) -> Stored:
         """Return what they are made from."""

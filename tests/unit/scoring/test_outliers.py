@@ -1,5 +1,6 @@
 """Outliers: rows unlike the training data stand out, usual ones don't, and one at a time gives what many give."""
 
+import math
 import time
 
 import numpy as np
@@ -84,3 +85,10 @@ def test_columns_without_a_value_or_of_no_use_are_passed_over() -> None:
     result = OutlierDetector.fit(profile_frame(frame, list(frame.columns)), frame)
     assert result.score({"same": [1.0], "x": [25.0], "empty": [None]}, 1)[0] < 0.9
     assert result.score({"same": [2.0], "x": [25.0], "empty": [None]}, 1)[0] > 0.9
+
+
+def test_many_rows_have_the_scores_that_each_has_alone(detector: OutlierDetector) -> None:
+    columns = detector_columns(rows(200, 5), detector)
+    columns["wind"][:3] = [None, math.inf, -math.inf]
+    alone = [detector.score({name: [values[row]] for name, values in columns.items()}, 1) for row in range(200)]
+    assert detector.score(columns, 200) == [score for one in alone for score in one]
