@@ -91,6 +91,16 @@ class ExpectationTally:
         if not there:
             self.failed, self.observed = True, _FAILED
 
+    def judge(self, met: bool, value: float | None) -> None:
+        """Add the result for all rows at once.
+
+        Args:
+            met: Whether the expectation holds.
+            value: The value of the column, as Great Expectations would show it.
+        """
+        self.failed |= not met
+        self.observed = short(value, 120)
+
     def merge(self, other: "ExpectationTally") -> None:
         """Add the tally of later chunks."""
         self.failed |= other.failed

@@ -1,8 +1,8 @@
 """Run a suite of Great Expectations over rows chunk by chunk, and combine the results.
 
 Expectations on single rows are counted chunk by chunk. Those on extremes or distinct values get the rows of each chunk
-that decide them. Another expectation on a whole column (a mean, a quantile, uniqueness) gets the whole column, and no
-other column with it.
+that decide them; those on means, sums and standard deviations get exact sums of each chunk. Another expectation on a
+whole column (a quantile, uniqueness) gets the whole column, and no other column with it.
 """
 
 import threading
@@ -14,9 +14,10 @@ import pandas as pd
 
 from everfit.blocks.errors import SpecError
 from everfit.blocks.expectations import Expectation
-from everfit.tasks.data.column_reductions import is_reducible, reduced
+from everfit.tasks.data.column_reductions import is_of_sums, is_reducible, judged, reduced
 from everfit.tasks.data.expectation_kinds import columns_read, is_existence, is_strict, runs_by_row
 from everfit.tasks.data.expectation_results import ExpectationResult, ExpectationTally
+from everfit.tasks.statistics.exact_moments import Moments
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationValidationResult
@@ -41,7 +42,7 @@ class Checker:
     Attributes:
         tallies: The counts of each expectation.
         rows: Number of rows so far.
-        deciding: For each expectation on extremes or distinct values the rows so far that decide it.
+        deciding: For each expectation on extremes, distinct values or sums what decides it so far: rows, or sums.
 
     Raises:
         SpecError: If Great Expectations doesn't know an expectation or its arguments.
@@ -56,14 +57,16 @@ class Checker:
         self._by_row = [
             position
             for position, expectation in enumerate(suite)
-            if expectation.type not in _ROW_COUNT and (runs_by_row(expectation) or has_all_rows[position])
+            if expectation.type not in _ROW_COUNT
+            and not is_of_sums(expectation)
+            and (runs_by_row(expectation) or has_all_rows[position])
         ]
         rest = [
             position
             for position, expectation in enumerate(suite)
             if position not in self._by_row and expectation.type not in _ROW_COUNT
         ]
-        self.deciding: dict[int, list[pd.DataFrame]] = {
+        self.deciding: dict[int, list[pd.DataFrame | Moments]] = {
             position: [] for position in rest if is_reducible(suite[position])
         }
         self._whole = [position for position in rest if position not in self.deciding]
@@ -85,10 +88,15 @@ class Checker:
         Returns:
             As `check`.
         """
+        there = {
+            position
+            for position in self.deciding.keys() & {*positions}
+            if self.tallies[position].expectation.kwargs["column"] in frame.columns
+        }
         if len(frame):
-            for position in self.deciding.keys() & {*positions}:
+            for position in there:
                 self.deciding[position].append(reduced(frame, self.tallies[position].expectation))
-        return self._run(frame, [position for position in positions if position not in self.deciding])
+        return self._run(frame, [position for position in positions if position not in there])
 
     def groups(self, columns: Collection[str]) -> Iterator[tuple[list[str] | None, list[int]]]:
         """Yield what is checked by chunks: expectations with the columns that they read; None means all columns."""
@@ -129,9 +137,12 @@ class Checker:
             for position in self._counts:
                 counted.judge(self.tallies[position])
         for position, kept in self.deciding.items():
-            if kept:
-                self._run(pd.concat(kept, ignore_index=True), [position])
-                kept.clear()
+            if sums := [part for part in kept if isinstance(part, Moments)]:
+                self.tallies[position].judge(*judged(sums, self.tallies[position].expectation))
+            elif kept:
+                frames = [part for part in kept if isinstance(part, pd.DataFrame)]
+                self._run(pd.concat(frames, ignore_index=True), [position])
+            kept.clear()
         return tuple(tally.outcome() for tally in self.tallies)
 
     def _run(self, frame: pd.DataFrame, positions: list[int]) -> list[tuple[int, list[int]]]:

@@ -133,3 +133,62 @@ def test_columns_that_no_expectation_names_are_there_when_the_columns_are_counte
     named = Expectation(type="expect_table_columns_to_match_set", kwargs={"column_set": ["x"]})
     checker = Checker([named], pieces=2)
     assert checker.columns_by_row() is None
+
+
+SUMS = ("mean", "sum", "stdev")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [3.0, 1.0, np.nan, 7.0, 1.5, 2.0],
+        [3, 1, 2, 7, 1, 2],
+        pd.array([3, 1, None, 7, 1, 2], dtype="Int64"),
+        [None, None, 5.0, None, None, None],
+        [np.nan] * 6,
+        [1.0, np.inf, 2.0, 3.0, 4.0, 5.0],
+        ["b", "a", None, "z", "b", "c"],
+    ],
+)
+def test_sums_decide_as_great_expectations_does_on_all_rows(values: object, monkeypatch: pytest.MonkeyPatch):
+    """Each with a bound that is met, one that is not, and one that a value on the bound must pass."""
+    frame = pd.DataFrame({"x": values})
+    numbers = pd.to_numeric(frame["x"], errors="coerce").dropna().astype(float)
+    suite = []
+    for name in SUMS:
+        value = float(getattr(numbers, {"stdev": "std"}.get(name, name))()) if np.isfinite(numbers).all() else 0.0
+        bounds = [{"min_value": value - 1}, {"max_value": value - 1}, {"min_value": value}]
+        bounds += [{"min_value": value, "strict_min": True}, {"max_value": value, "strict_max": True}, {}]
+        suite += [
+            Expectation(type=f"expect_column_{name}_to_be_between", kwargs={"column": "x", **one}) for one in bounds
+        ]
+    exact, first, last = Checker(suite), Checker(suite, 2), Checker(suite, 2)
+    exact.check(frame)
+    first.check(frame[:2].reset_index(drop=True))
+    last.check(frame[2:].reset_index(drop=True))
+    first.merge(last)
+    assert not list(first.columns_of_whole())
+    monkeypatch.setattr(expectation_runner, "is_of_sums", lambda expectation: False)
+    asked = Checker(suite)
+    asked.check(frame)
+
+    assert first.outcomes() == exact.outcomes()
+    met = [outcome.passed for outcome in asked.outcomes()]
+    assert [outcome.passed for outcome in exact.outcomes()] == met
+    shown = [[outcome.observed for outcome in checker.outcomes()] for checker in (exact, asked)]
+    shown = shown if np.isfinite(numbers).all() else [one[:12] for one in shown]  # no deviation from infinity
+    assert [one.rstrip("0").rstrip(".") for one in shown[0]] == [one.rstrip("0").rstrip(".") for one in shown[1]]
+
+
+def test_a_mean_has_the_same_digits_in_whatever_parts_its_rows_come():
+    """In doubles, the order of these numbers decides what is left of them."""
+    expectation = Expectation(type="expect_column_mean_to_be_between", kwargs={"column": "x", "min_value": 0.3})
+    values = np.array([1e16, 0.3, -1e16, 0.9, 0.3, 1e16, -1e16, 0.2, 0.1, 0.6])
+    found = set()
+    for seed in range(5):
+        parts = np.array_split(np.random.default_rng(seed).permutation(values), seed + 1)
+        checker = Checker([expectation], len(parts))
+        for part in parts:
+            checker.check(pd.DataFrame({"x": part}))
+        found.add(checker.outcomes())
+    assert len(found) == 1
