@@ -100,7 +100,8 @@ def label_delays(
         longest = followed.total_seconds() / _SECONDS_OF_DAY
         times, seen, age = np.minimum(times, longest), seen & (times <= longest), np.minimum(age, longest)
     if len(times) > _MOST:
-        chosen = np.random.default_rng(0).choice(len(times), _MOST, replace=False)
+        order = np.lexsort((seen, times, age))  # a table gives its rows in any order
+        chosen = order[np.random.default_rng(0).choice(len(times), _MOST, replace=False)]
         times, seen, age = times[chosen], seen[chosen], age[chosen]
     if seen.sum() < FEWEST:
         return None
