@@ -5,11 +5,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import dask
-from distributed import CancelledError, KilledWorker
-from distributed.comm.core import CommClosedError
 
-from everfit.blocks.errors import WorkersError
 from everfit.tasks.core.spread import Item, Result, Shared
+from everfit.tasks.core.worker_watch import or_gone
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -46,20 +44,14 @@ class DaskSpread:
                 waiting.append(self._client.submit(function, held, item, pure=False))
             threads = sum(self._client.nthreads().values())  # type: ignore[no-untyped-call]
             if len(waiting) >= _AHEAD * max(1, threads):
-                yield _result_of(waiting.popleft())
+                yield self._result_of(waiting.popleft())
         while waiting:
-            yield _result_of(waiting.popleft())
+            yield self._result_of(waiting.popleft())
+
+    def _result_of(self, future: Any) -> Any:
+        with or_gone(self._client):
+            return future.result()
 
 
 def _same(shared: Shared) -> Shared:
     return shared
-
-
-def _result_of(future: Any) -> Any:
-    try:
-        return future.result()
-    except (CancelledError, KilledWorker, CommClosedError) as error:
-        raise WorkersError(
-            f"the Dask scheduler or its workers are gone: {error}; nothing is lost or half done, so run the same "
-            f"command again once they are back, or without EVERFIT_TASK_RUNNER"
-        ) from error

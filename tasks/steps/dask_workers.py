@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
+
 from everfit.blocks.errors import WorkersError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ModelSpec
@@ -18,39 +20,52 @@ if TYPE_CHECKING:
     from distributed import Client
 
 _EVERFIT = "everfit"
+_SECONDS = 10.0
 
 
-def check_workers(client: "Client", folders: Sequence[str] = (), files: Sequence[str] = ()) -> None:
-    """Refuse workers that could not do the work; workers that come later are not looked at.
+def check_workers(
+    client: "Client", folders: Sequence[str] = (), files: Sequence[str] = (), servers: Sequence[str] = ()
+) -> None:
+    """Refuse workers that could not do the work; workers that come later are not looked at, nor those that go.
 
     Args:
         client: Client of the scheduler.
         folders: Folders, or `s3://bucket/prefix`, that this process and all workers must reach as the same. A file is
             written to each for a moment.
         files: Files that all workers must see.
+        servers: Addresses, `http://…` or `https://…`, that all workers must reach.
 
     Raises:
-        WorkersError: A worker has no everfit, another version of it or of Python, or lacks a folder or a file.
+        WorkersError: A worker has no everfit, another version of it or of Python, or lacks a folder, file or server.
     """
     _check_versions(client)
     with _marked(folders) as markers:
-        found: dict[str, list[str]] = client.run(what_is_missing, markers, list(files))
+        found: dict[str, list[str] | Exception] = client.run(
+            what_is_missing, markers, list(files), list(servers), on_error="return"
+        )
     for worker, missing in sorted(found.items()):
-        if not missing:
-            continue
+        if isinstance(missing, OSError) or not missing:
+            continue  # a worker that is gone meanwhile has nothing to do
+        if isinstance(missing, Exception):
+            raise missing
         place, reason = missing
+        what = (
+            "give an address that all workers reach"
+            if place in servers
+            else "mount it there under the same path on all workers, give them the credentials of this process"
+        )
         raise WorkersError(
-            f"the Dask worker {worker} does not reach {place!r}: {reason}; mount it there under the same path on all "
-            "workers, give them the credentials of this process, or unset EVERFIT_TASK_RUNNER"
+            f"the Dask worker {worker} does not reach {place!r}: {reason}; {what}, or unset EVERFIT_TASK_RUNNER"
         )
 
 
-def what_is_missing(markers: list[tuple[str, str]], files: list[str]) -> list[str]:
-    """Return the first folder or file that this process does not reach, and why; empty if there is none.
+def what_is_missing(markers: list[tuple[str, str]], files: list[str], servers: Sequence[str] = ()) -> list[str]:
+    """Return the first folder, file or server that this process does not reach, and why; empty if there is none.
 
     Args:
         markers: Folders, each with a file that another process has written to it.
         files: Further files.
+        servers: Addresses of servers.
     """
     for folder, marker in markers:
         try:
@@ -63,6 +78,11 @@ def what_is_missing(markers: list[tuple[str, str]], files: list[str]) -> list[st
     for path in files:
         if not Path(path).exists():
             return [path, "it has no such file"]
+    for address in servers:
+        try:
+            httpx.get(address, timeout=_SECONDS, verify=False)  # noqa: S501 - whether it answers, and nothing else
+        except httpx.TransportError as error:
+            return [address, f"{type(error).__name__}: {error}"]
     return []
 
 

@@ -22,7 +22,7 @@ from everfit.tasks.registry import artifact_records, registration, tracking
 from everfit.tasks.registry.own_code import OWN_CODE_TAG, as_tag, own_code
 from everfit.tasks.steps.open_turn import OpenTurn
 from everfit.tasks.steps.step import step, step_logger
-from everfit.tasks.steps.task_runners import check_reach, side_by_side
+from everfit.tasks.steps.task_runners import side_by_side, workers_for_tasks
 from everfit.tasks.training import train
 from everfit.tasks.training.prequential import fit_prequentially
 from everfit.tasks.training.progress import Progress
@@ -111,8 +111,10 @@ def try_candidates(turn: OpenTurn, data: TrainingData) -> tuple[CandidateResult,
     check_can_sign(Settings(), spec.release.signers, spec.name)  # before the hours that training may take
     names = _candidates(turn)
     if side_by_side():
-        check_reach(turn.context.workspace.uri)
-        with ThreadPoolTaskRunner[CandidateResult](max_workers=len(names)) as threads:
+        with (
+            workers_for_tasks(turn.context.workspace.uri),
+            ThreadPoolTaskRunner[CandidateResult](max_workers=len(names)) as threads,
+        ):
             parameters = [{"data": data, "candidate": name, "warm": warm} for name, warm in names]
             results = tuple(
                 future.result() for future in [threads.submit(try_candidate, candidate) for candidate in parameters]

@@ -3,16 +3,19 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
+from prefect.context import FlowRunContext
+from prefect.settings import PREFECT_API_URL
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from everfit.tasks.core.cluster import ADDRESS, chosen_runner, dask_client, dask_is_missing
 from everfit.tasks.core.cores import usable_cores
 from everfit.tasks.core.spread import Item, Result, Shared, Spread, in_turn
+from everfit.tasks.core.worker_watch import watched
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -95,27 +98,48 @@ def workers(*folders: str) -> Iterator[Spread]:
         yield spread
 
 
-def check_reach(*folders: str) -> None:
+def check_reach(*folders: str, servers: Sequence[str] = ()) -> None:
     """Refuse workers of the scheduler that the environment names, if there is one and they can't do the work.
 
     Args:
         *folders: The folders that they must reach.
+        servers: The addresses that they must reach.
 
     Raises:
         WorkersError: The scheduler doesn't answer, or its workers can't do the work.
     """
     if chosen_runner() != "threads" and os.environ.get(ADDRESS):
-        with _client(1, folders):
+        with _client(1, folders, servers=servers):
             pass
 
 
 @contextmanager
-def _client(jobs: int, folders: Sequence[str] = (), files: Sequence[str] = ()) -> "Iterator[Client]":
+def workers_for_tasks(*folders: str) -> Iterator[None]:
+    """Let the body submit tasks to the workers of the flow's task runner, after a look whether they can do them.
+
+    Args:
+        *folders: The folders that they must reach. They must also reach Prefect, to which they report.
+
+    Raises:
+        WorkersError: The scheduler doesn't answer, its workers can't do the work, or all of them are gone.
+    """
+    api = PREFECT_API_URL.value()
+    check_reach(*folders, servers=[api] if api else [])
+    running = FlowRunContext.get()
+    client: Client | None = getattr(running.task_runner, "client", None) if running is not None else None
+    with nullcontext() if client is None else watched(client):
+        yield
+
+
+@contextmanager
+def _client(
+    jobs: int, folders: Sequence[str] = (), files: Sequence[str] = (), servers: Sequence[str] = ()
+) -> "Iterator[Client]":
     """Yield a client of the scheduler that the environment names, or of one of its own with so many workers."""
     from everfit.tasks.steps.dask_workers import check_workers
 
-    with dask_client(jobs) as client:
-        check_workers(client, folders, files)
+    with dask_client(jobs) as client, watched(client):
+        check_workers(client, folders, files, servers)
         yield client
 
 

@@ -104,6 +104,14 @@ def test_a_worker_that_does_not_reach_a_place_is_told_before_the_work(
     assert not [path for path in tmp_path.rglob(".reached*") if path.is_file()]
 
 
+def test_a_server_that_a_worker_does_not_reach_is_told() -> None:
+    """As where the address is one of the flow's own machine alone."""
+    with pytest.raises(
+        WorkersError, match=r"worker tcp://\S+ does not reach 'http://127.0.0.1:9/api': ConnectError.*; give an address"
+    ):
+        check_reach(servers=["http://127.0.0.1:9/api"])
+
+
 def test_a_worker_that_mounts_something_else_there_is_told(tmp_path: Path) -> None:
     assert (
         what_is_missing([(str(tmp_path), str(tmp_path / "marker"))], [])[1] == "it sees another folder under this path"

@@ -10,14 +10,14 @@ from support.killing_spread import Killing
 from support.turns import Loop, sales, small_tables
 from support.ways_in import LATER, table_of
 
-from everfit.blocks.errors import EverfitError
+from everfit.blocks.errors import EverfitError, WorkersError
 from everfit.tasks.core.cluster import ADDRESS, RUNNER
 from everfit.tasks.core.records import Window
 from everfit.tasks.core.spread import in_turn
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.scoring.batch_scoring import ScoringBatch, score_window
 from everfit.tasks.scoring.scorer import Scorer
-from everfit.tasks.steps.task_runners import workers
+from everfit.tasks.steps.task_runners import executor, workers
 from everfit.tasks.storage.workspace import Workspace
 
 dask = pytest.importorskip("dask")
@@ -136,3 +136,23 @@ def test_a_scheduler_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatc
         workers() as spread,
     ):
         list(spread(pow, 2, [1, 2]))
+
+
+@pytest.fixture
+def lonely_scheduler() -> Iterator[str]:
+    """A scheduler that has no worker."""
+    import distributed
+
+    with distributed.LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address=None) as cluster:
+        yield cluster.scheduler_address
+
+
+def test_work_without_any_worker_ends_with_one_sentence(lonely_scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(RUNNER, "dask")
+    monkeypatch.setenv(ADDRESS, lonely_scheduler)
+    told = pytest.raises(WorkersError, match=r"are gone: it has had no worker for \d s; nothing is lost")
+    with dask.config.set({"distributed.scheduler.no-workers-timeout": "300ms"}):
+        with told, workers() as spread:
+            list(spread(pow, 2, [1, 2]))
+        with told, executor(1) as there:
+            there.submit(pow, 2, 3).result()
