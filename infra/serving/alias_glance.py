@@ -3,8 +3,10 @@
 import threading
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from everfit.tasks.registry.registered import RegistryReader
+if TYPE_CHECKING:
+    from everfit.tasks.registry.registered import RegistryReader
 
 _SHARE = 0.01
 """Share of a core that these requests may take."""
@@ -22,7 +24,7 @@ class AliasGlance:
             need more than 1 % of a core.
     """
 
-    def __init__(self, reader: RegistryReader, models: int, every_s: float) -> None:
+    def __init__(self, reader: "RegistryReader", models: int, every_s: float) -> None:
         self._reader, self._models, self._every_s = reader, models, every_s
         self._aliases: Mapping[str, Mapping[str, int]] | None = None
         self._until = float("-inf")

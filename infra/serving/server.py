@@ -32,6 +32,16 @@ TOKENS_VARIABLE = "EVERFIT_SERVE_TOKENS"
 _HEAVY = {"mlflow", "skops.io"}
 """Modules that a service leaves to processes of their own."""
 
+_MLFLOW = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # by default its client retries for minutes if the server is down
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+"""How MLflow's client works for a service, unless the environment says something else."""
+
+_early: list[Processes] = []
+"""The processes that `run` has started for the app that this process makes next."""
+
 _ASKED_BY_THEMSELVES = 2
 """The aliases of more models than these are requested together."""
 
@@ -63,10 +73,8 @@ def build_app(
         on_start: Function to call when the endpoints have started.
         apart: As for `ModelCache`.
     """
-    # By default MLflow's client retries for minutes if the server is down.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for name, value in _MLFLOW.items():
+        os.environ.setdefault(name, value)
 
     from everfit.infra.serving.app import create_app
     from everfit.infra.serving.endpoint import Endpoint
@@ -140,10 +148,7 @@ def from_environment() -> "Starlette":
     bound_delta()
     searches = GarbageSearches()
     searches.pause()
-    # A module that this process has imported already costs it nothing more.
-    apart = None if _HEAVY & sys.modules.keys() else Processes()
-    if apart is not None and not all(_is_condensed(name, settings) for name in policies):
-        apart.start_early()
+    apart = _early.pop() if _early else _processes(list(policies), settings)
 
     def started() -> None:
         searches.resume()
@@ -160,6 +165,21 @@ def from_environment() -> "Starlette":
         on_start=started,
         apart=apart,
     )
+
+
+def _processes(models: Sequence[str], settings: Settings) -> Processes | None:
+    """Return what starts processes for versions, one of which begins now if a version must be condensed.
+
+    None if this process has what they import: a module that it has imported already costs it nothing more.
+    """
+    if _HEAVY & sys.modules.keys():
+        return None
+    processes = Processes()
+    if not all(_is_condensed(name, settings) for name in models):
+        for name, value in _MLFLOW.items():
+            os.environ.setdefault(name, value)
+        processes.start_early()
+    return processes
 
 
 def _is_condensed(model: str, settings: Settings) -> bool:
@@ -195,8 +215,6 @@ def run(
         file, or
             the token file can't be read.
     """
-    import uvicorn
-
     if not models or len(set(models)) != len(models):
         raise ServingError(f"the models to serve are {models!r}; name at least one, and each only once")
     if tokens_file is None and not is_loopback(host):
@@ -209,6 +227,10 @@ def run(
                 f"the token file {str(tokens_file)!r} can't be used: {error}; "
                 "make one with `everfit token CLIENT >> FILE`"
             ) from error
+    if workers == 1 and (early := _processes(models, Settings())) is not None:
+        _early[:] = [early]  # before this process imports what it needs itself
+    import uvicorn
+
     by_model = {name: (policies or {}).get(name, ServingPolicy()) for name in models}
     os.environ[MODELS_VARIABLE] = json.dumps(
         {name: policy.model_dump(mode="json") for name, policy in by_model.items()}

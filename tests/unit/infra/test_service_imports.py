@@ -1,6 +1,7 @@
 """What a service imports before its first answer, and what it gives back of its memory."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,20 @@ from everfit.tasks.models.skops_format import import_without_listing, load_model
 import_without_listing()
 model = load_model(Path(sys.argv[1]).read_bytes())
 print(json.dumps([sorted(sys.modules), sorted(name for name, _ in __import__("sklearn.utils").utils.all_estimators())]))
+"""
+
+_STARTED = """
+import json, sys
+from everfit.infra.serving import apart, run, server
+seen = []
+def start_early(self):
+    seen.append(self)
+    print(json.dumps(sorted(sys.modules)))
+    import uvicorn
+    uvicorn.run = lambda *_, **__: server.from_environment()
+apart.Processes.start_early = start_early
+server.build_app = lambda *_, apart, **__: print(json.dumps([one is apart for one in seen]))
+run(["m"])
 """
 
 
@@ -46,6 +61,16 @@ def test_a_service_answers_without(loaded: tuple[set[str], set[str]], unneeded: 
 @pytest.mark.slow
 def test_skops_does_not_import_all_of_scikit_learn(loaded: tuple[set[str], set[str]]) -> None:
     assert not {"sklearn.gaussian_process", "sklearn.neural_network", "sklearn.semi_supervised"} & loaded[0]
+
+
+@pytest.mark.slow
+def test_the_process_that_condenses_starts_before_the_service_imports_what_both_need(tmp_path: Path) -> None:
+    """At the first start both import for a second or two, so they begin at the same time."""
+    given = {**os.environ, "EVERFIT_WORKSPACE": str(tmp_path)}
+    ran = subprocess.run([sys.executable, "-c", _STARTED], capture_output=True, text=True, check=True, env=given)
+    modules, taken_over = map(json.loads, ran.stdout.splitlines())
+    assert not {"numpy", "pandas", "pyarrow", "starlette", "uvicorn"} & set(modules)
+    assert taken_over == [True]  # by the app, which starts no second one
 
 
 def test_scikit_learn_still_lists_its_estimators(loaded: tuple[set[str], set[str]]) -> None:
