@@ -64,8 +64,11 @@ def try_candidate(data: TrainingData, candidate: str, warm: Setting | None = Non
     """
     progress = Progress(data.spec.training.search, candidate).report
     trial = train.try_candidate(data, candidate, warm, attempt=partial(_try_settings, data), on_trial=progress)
-    outcome = trial.error or f"{trial.metric} {trial.score:.4f} on validation rows"
-    remark = f", {trial.remark}" if trial.remark and not trial.error else ""
+    if trial.score is None:
+        logger.info("%s: %s", candidate, trial.remark)
+        return trial
+    remark = f", {trial.remark}" if trial.remark else ""
+    outcome = f"{trial.metric} {trial.score:.4f} on validation rows"
     logger.info("%s: %s%s (%.1f s)", candidate, outcome, remark, trial.seconds)
     return trial
 

@@ -30,12 +30,21 @@ _lately: "OrderedDict[tuple[bytes, str], tuple[Pipeline, int]]" = OrderedDict()
 _lock = threading.Lock()
 
 
+def _is_empty(value: object) -> bool:
+    return not value
+
+
 class CandidateResult(Record):
     """Score of a candidate on validation rows that are later than the rows it was fitted on."""
 
     candidate: str
     metric: str
-    score: float | None = Field(description="Validation score of its best setting; None if it failed.")
+    score: float | None = Field(description="Validation score of its best setting; None if it failed or is alone.")
+    alone: bool = Field(
+        default=False,
+        exclude_if=_is_empty,
+        description="Whether nothing was tried, because it is the only candidate and has one setting.",
+    )
     rows: int
     sample: int | None = Field(
         default=None, description="Number of rows that each setting was fitted on, where there are more of them."
@@ -47,7 +56,9 @@ class CandidateResult(Record):
 
     @property
     def remark(self) -> str:
-        """The error, or the sample that the settings were fitted on; empty without either."""
+        """The error, why nothing was tried, or the sample that the settings were fitted on; empty without any."""
+        if self.alone:
+            return "not tried on validation rows: the only candidate, with one setting"
         return self.error or ("" if self.sample is None else f"fitted on a sample of {self.sample:,} rows")
 
 
@@ -60,10 +71,6 @@ class Choice(Record):
     def __str__(self) -> str:
         span = "" if self.setting.span == "all" else f" on the newest {self.setting.span}"
         return f"{self.candidate}{span}"
-
-
-def _is_empty(value: object) -> bool:
-    return not value
 
 
 class Remedied(Record):

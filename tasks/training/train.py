@@ -36,7 +36,8 @@ def try_candidate(
 ) -> CandidateResult:
     """Try a candidate's settings: fit each on earlier training rows and score it on later ones.
 
-    A candidate that fails returns its error and does not end the turn.
+    A candidate that fails returns its error and does not end the turn. The only candidate is not tried if it has one
+    setting, as there is nothing to choose.
 
     Args:
         data: Rows of the turn.
@@ -66,6 +67,11 @@ def try_candidate(
         first.append(warm)
     space = policy.search.spaces.get(candidate, SPACES.get(candidate, {}))
     space = {name: values for name, values in space.items() if name not in overrides}
+    is_only = len(policy.candidates_for(spec.task)) == len(first) == 1 and not (policy.search.on and space)
+    if is_only and not is_reference(candidate):  # a user's own might not end, which a try finds out
+        return CandidateResult(
+            candidate=candidate, metric=spec.metric, score=None, alone=True, rows=len(rows), seconds=0, setting=first[0]
+        )
     search = Search(
         candidate=candidate,
         policy=policy.search,
@@ -143,7 +149,7 @@ def ranked(results: Sequence[CandidateResult]) -> list[CandidateResult]:
     Raises:
         TrainingError: If every candidate failed.
     """
-    scored = [result for result in results if result.score is not None]
+    scored = [result for result in results if result.score is not None or result.alone]
     if not scored:
         errors = "; ".join(f"{result.candidate}: {result.error}" for result in results)
         raise TrainingError(f"no candidate could be trained: {errors}")

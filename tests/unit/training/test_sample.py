@@ -35,7 +35,8 @@ def test_few_rows_are_all_taken_and_a_rare_class_stays() -> None:
 def test_a_setting_is_tried_on_a_sample_and_validated_on_all_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = data_of(a_spec(training={"folds": 1}), rows_of(), tmp_path)
+    two = ["logistic_regression", "hist_gradient_boosting"]
+    data = data_of(a_spec(training={"candidates": two, "folds": 1}), rows_of(), tmp_path)
     whole = try_candidate(data, "logistic_regression")
     assert whole.sample is None
     monkeypatch.setattr(sample, "MOST_TRIED", 100)

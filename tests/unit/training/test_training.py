@@ -115,7 +115,8 @@ def test_rows_without_times_are_cut_by_a_draw_that_gives_each_part_its_share_of_
 
 @pytest.mark.slow
 def test_of_few_rows_settings_that_suit_them_compete_with_the_defaults(tmp_path: Path) -> None:
-    data = data_of(a_spec(training={"candidates": ["hist_gradient_boosting"], "folds": 1}), rows_of(), tmp_path)
+    two = ["hist_gradient_boosting", "logistic_regression"]
+    data = data_of(a_spec(training={"candidates": two, "folds": 1}), rows_of(), tmp_path)
     tries = try_candidate(data, "hist_gradient_boosting").tries
     small, codes = IF_FEW_ROWS["hist_gradient_boosting"]
     assert [each.setting.parameters for each in tries] == [{}, small, codes]
@@ -123,7 +124,7 @@ def test_of_few_rows_settings_that_suit_them_compete_with_the_defaults(tmp_path:
     model = fit(data.spec, data.features, "hist_gradient_boosting", tries[2].setting, rows_of())
     assert model.steps[-1][1].is_categorical_ is None
     numbers = {
-        "candidates": ["hist_gradient_boosting"],
+        "candidates": two,
         "folds": 1,
         "parameters": {"hist_gradient_boosting": {"learning_rate": 0.2}},
     }
@@ -141,7 +142,8 @@ def test_the_same_rows_give_the_same_model_and_a_plain_fit_reaches_no_better(tas
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    data = data_of(a_spec(task, columns={"ignore": ["group"]}, training={"folds": 1}), rows_of(task), tmp_path)
+    two = {"candidates": ["ridge" if task == "regression" else "logistic_regression", "hist_gradient_boosting"]}
+    data = data_of(a_spec(task, columns={"ignore": ["group"]}, training={**two, "folds": 1}), rows_of(task), tmp_path)
     trial = try_candidate(data, data.spec.training.candidates[0])
     rows = data.training_rows(data.split.training)
     fitted, later = rows.iloc[: round(len(rows) * 0.8)], rows.iloc[round(len(rows) * 0.8) :]
@@ -198,11 +200,31 @@ def test_classes_that_appear_or_die_out_keep_their_places() -> None:
 def test_a_fold_without_one_of_the_classes_is_scored_all_the_same(tmp_path: Path) -> None:
     rows = rows_of("multiclass")
     rows.loc[: len(rows) // 2, "y"] = rows["y"].where(rows["y"] != "warm", "mild")
-    data = data_of(a_spec("multiclass", training={"folds": 3}), rows, tmp_path)
+    two = ["hist_gradient_boosting", "logistic_regression"]
+    data = data_of(a_spec("multiclass", training={"candidates": two, "folds": 3}), rows, tmp_path)
 
     trial = try_candidate(data, "logistic_regression")
     assert trial.error == ""
     assert len(trial.tries[0].folds) == 3
+
+
+def test_the_only_candidate_with_one_setting_is_not_tried(tmp_path: Path) -> None:
+    def tried(name: str, policy: dict[str, object], rows: int = FEW_ROWS) -> CandidateResult:
+        return try_candidate(
+            data_of(a_spec(training=policy), rows_of(rows=rows), tmp_path / name), "logistic_regression"
+        )
+
+    alone = tried("alone", {"candidates": ["logistic_regression"], "holdout": "7d"}, rows=2 * FEW_ROWS)
+    assert (alone.alone, alone.tries, alone.error, alone.setting) == (True, (), "", Setting())
+    assert alone.remark == "not tried on validation rows: the only candidate, with one setting"
+    assert ranked([alone]) == [alone]
+    several: dict[str, dict[str, object]] = {
+        "two": {"candidates": ["logistic_regression", "hist_gradient_boosting"]},
+        "spans": {"candidates": ["logistic_regression"], "window": "best", "windows": ["all", "20d"]},
+        "search": {"candidates": ["logistic_regression"], "search": {"trials": 2}},
+    }
+    for name, policy in several.items():
+        assert tried(name, policy).tries
 
 
 def _trial(candidate: str, score: float | None, metric: str = "roc_auc") -> CandidateResult:
