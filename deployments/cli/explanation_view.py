@@ -78,6 +78,10 @@ def _print_metrics(holdout: Content) -> None:
 
 
 def _print_candidates(candidates: list[Content]) -> None:
+    if candidates[0]["alone"]:
+        name = candidates[0]["candidate"]
+        console.print(f"\n[bold]candidates[/bold]\n{name}, the only one, with one setting: not tried", highlight=False)
+        return
     console.print(f"\n[bold]candidates[/bold], by {candidates[0]['metric']} on later training rows", highlight=False)
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=False)
     for candidate in candidates:

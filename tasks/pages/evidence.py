@@ -85,7 +85,10 @@ def _facts(turn_story: Content, used: Any) -> list[list[str]]:
         rows.append(["digest of the data", str(snapshot.get("content_digest") or "unknown")])
     if challenger:
         rows.append(["challenger", f"version {challenger['version']}"])
-    rows += [["candidate", f"{one['candidate']}: {_number(one['score'])}"] for one in turn_story["candidates"]]
+    rows += [
+        ["candidate", f"{one['candidate']}: {'the only one' if one['alone'] else _number(one['score'])}"]
+        for one in turn_story["candidates"]
+    ]
     if turn_story["seconds"] is not None:
         processor = f", {used:,.1f} s of processor time" if isinstance(used, int | float) else ""
         rows.append(["time", f"{turn_story['seconds']:,.1f} s{processor}"])

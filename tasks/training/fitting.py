@@ -20,6 +20,7 @@ from everfit.tasks.statistics.scores import target_values
 from everfit.tasks.training.ensemble import ORDERED_BOOSTING, ensemble_of, groups_categories
 from everfit.tasks.training.folds import VALIDATION_SHARE
 from everfit.tasks.training.pipelines import build_pipeline
+from everfit.tasks.training.quick_medians import medians_by_column
 from everfit.tasks.training.results import Choice
 from everfit.tasks.training.search import Setting
 
@@ -76,12 +77,13 @@ def fit(
     weights = training_weights(rows, spec.columns.time, policy.half_life)
     last = model.steps[-1][0]
     if elsewhere is not None:
-        columns = model[:-1].fit(rows[features].iloc[:kept], target.iloc[:kept])
+        with medians_by_column(model):
+            columns = model[:-1].fit(rows[features].iloc[:kept], target.iloc[:kept])
         until = rows[spec.columns.time].iloc[kept].to_pydatetime() if kept < len(rows) else None
         model.steps[-1] = (last, elsewhere(model.steps[-1][1], columns, until))
     else:
         given = {} if weights is None else {f"{last}__sample_weight": weights[:kept]}
-        with on_free_cores() if _has_boosting(model) else nullcontext():
+        with medians_by_column(model), on_free_cores() if _has_boosting(model) else nullcontext():
             model.fit(rows[features].iloc[:kept], target.iloc[:kept], **given)
     if kept < len(rows):
         fresh = rows[WEIGHT].to_numpy(dtype=np.float64)[kept:] if WEIGHT in rows else None

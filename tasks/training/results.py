@@ -58,7 +58,7 @@ class CandidateResult(Record):
     def remark(self) -> str:
         """The error, why nothing was tried, or the sample that the settings were fitted on; empty without any."""
         if self.alone:
-            return "not tried on validation rows: the only candidate, with one setting"
+            return "not tried on validation rows, as the only candidate with one setting"
         return self.error or ("" if self.sample is None else f"fitted on a sample of {self.sample:,} rows")
 
 

@@ -78,7 +78,8 @@ def _trained_on(record: Content) -> Content | None:
 
 
 def _candidate(result: Content) -> Content:
-    return {name: result.get(name) for name in ("candidate", "metric", "score", "rows", "seconds", "setting", "error")}
+    kept = {name: result.get(name) for name in ("candidate", "metric", "score", "rows", "seconds", "setting", "error")}
+    return {**kept, "alone": bool(result.get("alone"))}
 
 
 def _challenger(record: Content) -> Content | None:

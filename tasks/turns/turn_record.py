@@ -178,7 +178,10 @@ def turn_json(turn: Turn) -> dict[str, Any]:
         "verdict": turn.verdict,
         "reasons": list(turn.reasons),
         "trigger": f"{turn.trigger.kind}: {turn.trigger.reason}" if turn.trigger.reason else turn.trigger.kind,
-        "candidates": [f"{result.candidate} {_number(result.score)}" for result in record.candidates],
+        "candidates": [
+            f"{result.candidate}, the only one" if result.alone else f"{result.candidate} {_number(result.score)}"
+            for result in record.candidates
+        ],
         "snapshot": None
         if snapshot is None
         else {"version": snapshot.version, "rows": snapshot.rows, "digest": snapshot.content_digest},
@@ -213,7 +216,7 @@ def turn_page(turn: Turn, run: str = "") -> str:
     if record.candidates:
         lines += ["", "| candidate | validation score | |", "| --- | --- | --- |"]
         lines += [
-            f"| {result.candidate} | {_number(result.score)} | {markdown_text(result.remark)} |"
+            f"| {result.candidate} | {'' if result.alone else _number(result.score)} | {markdown_text(result.remark)} |"
             for result in record.candidates
         ]
     return "\n".join(lines)

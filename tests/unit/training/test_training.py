@@ -216,7 +216,7 @@ def test_the_only_candidate_with_one_setting_is_not_tried(tmp_path: Path) -> Non
 
     alone = tried("alone", {"candidates": ["logistic_regression"], "holdout": "7d"}, rows=2 * FEW_ROWS)
     assert (alone.alone, alone.tries, alone.error, alone.setting) == (True, (), "", Setting())
-    assert alone.remark == "not tried on validation rows: the only candidate, with one setting"
+    assert alone.remark == "not tried on validation rows, as the only candidate with one setting"
     assert ranked([alone]) == [alone]
     several: dict[str, dict[str, object]] = {
         "two": {"candidates": ["logistic_regression", "hist_gradient_boosting"]},
