@@ -126,9 +126,13 @@ def hours_of(times: pd.Series) -> npt.NDArray[np.int64]:
 
 
 def _gather(figures: dict[int, float], first: int, added: npt.NDArray[np.generic]) -> None:
-    for place in np.flatnonzero(added):
-        hour = first + int(place)
-        figures[hour] = figures.get(hour, 0.0) + float(added[place])
+    places = np.flatnonzero(added)
+    hours, values = (places + first).tolist(), added[places].astype(np.float64).tolist()
+    if not figures:
+        figures.update(zip(hours, values, strict=True))
+        return
+    for hour, value in zip(hours, values, strict=True):
+        figures[hour] = figures.get(hour, 0.0) + value
 
 
 def _merge(figures: dict[int, float], added: dict[int, float]) -> None:
