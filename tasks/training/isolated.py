@@ -1,6 +1,7 @@
 """Try and fit a user's own candidate in a separate process, because it may raise, crash or take too long."""
 
 import json
+import logging
 import os
 import select
 import signal
@@ -21,6 +22,8 @@ from everfit.tasks.data.split import Sample, TrainingData, training_data_from_js
 from everfit.tasks.training.in_process import fit_in_process, try_in_process
 from everfit.tasks.training.results import Fitted
 from everfit.tasks.training.search import Setting, TuningRequest, TuningTrial
+
+logger = logging.getLogger("everfit.training")
 
 _STARTING_SECONDS = 120
 """Seconds that Python and the libraries may take to start, in addition to the candidate's own time."""
@@ -158,6 +161,8 @@ def _run(data: TrainingData, candidate: str, request: dict[str, Any], seconds: f
     if (other := _kept.pop(candidate, None)) is not None:  # another thread has kept one meanwhile
         other.end()
     _kept[candidate] = process
+    for line in result.get("warnings", ()):
+        logger.warning("%s", line)
     if "error" in result:
         raise TrainingError(result["error"])
     return result["result"]
@@ -188,6 +193,23 @@ def _result_of(request: dict[str, Any]) -> dict[str, Any]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
+class _Kept(logging.Handler):
+    """Keeps everfit's own warnings, for the log of the process that has sent the request."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a warning."""
+        self._lines.append(record.getMessage())
+
+    def take(self) -> list[str]:
+        """Return the warnings since the last time."""
+        lines, self._lines = self._lines, []
+        return lines
+
+
 def main(folder: Path, results: int) -> None:
     """Run a request from one file and write its result to another, whenever a byte arrives on standard input.
 
@@ -196,10 +218,12 @@ def main(folder: Path, results: int) -> None:
         results: File descriptor that gets a byte after each result.
     """
     os.set_inheritable(results, False)
+    kept = _Kept()
+    logging.getLogger("everfit").addHandler(kept)
     while select.select([0], [], [], _IDLE_SECONDS)[0] and os.read(0, 1):
         request = json.loads((folder / _REQUEST).read_text())
         sys.path[:] = list(dict.fromkeys([*sys.path, *request.pop("path_of_modules")]))
-        (folder / _RESULT).write_text(json.dumps(_result_of(request)))
+        (folder / _RESULT).write_text(json.dumps(_result_of(request) | {"warnings": kept.take()}))
         os.write(results, b"\n")
 
 

@@ -24,6 +24,8 @@ FACTORIES = """
     from sklearn.linear_model import LogisticRegression
 
     def good(C=1.0):
+        import logging
+        logging.getLogger("everfit.training").warning("a worker is gone, C is %s", C)
         return LogisticRegression(C=C)
 
     def raises():
@@ -81,13 +83,16 @@ def test_the_candidate_of_the_documentation_can_be_kept(tmp_path: Path, monkeypa
     assert len(read_model(fitted, data.workspace).predict(rows_of()[data.features].head(3))) == 3
 
 
-def test_a_users_own_candidate_is_tried_like_any_other(factories: str, tmp_path: Path) -> None:
+def test_a_users_own_candidate_is_tried_like_any_other(
+    factories: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     name = f"{factories}:good"
     data = data_of(a_spec(training={"candidates": [name]}), rows_of(), tmp_path)
     trial = try_candidate(data, name)
     model = fit_model(data, Choice(candidate=name), data.split.training, str(tmp_path / "scratch"))
     fitted = keep_model(data, Choice(candidate=name), model, str(tmp_path / "model"))
 
+    assert "a worker is gone, C is 1.0" in caplog.messages  # everfit's warnings come from its process into the log
     assert not (tmp_path / "scratch").exists()
     assert (fitted.rows, fitted.trained_on) == (model.rows, data.split.training)
     assert trial.score is not None
