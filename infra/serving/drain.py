@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_COMMIT_BYTES = 64 * 2**20  # size of the segments in one commit, which are held in memory
+_COMMIT_BYTES = 24 * 2**20
+"""Size of the segments in one commit; while it is written, they take five times as much memory."""
 
 _ROWS_AT_ONCE = 20_000
 """Predictions whose keys are computed in one call, in which no request may be answered."""

@@ -9,7 +9,9 @@ import pytest
 from support.spools import KINDS, OCTOBER, batch, drain_of
 
 from everfit.infra.serving import drain as drains
+from everfit.infra.serving.segment import Segment
 from everfit.infra.serving.spool import Spool
+from everfit.infra.serving.spooled_columns import spooled_columns
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import prediction_ids, prediction_log
 from everfit.tasks.storage.row_hashes import row_keys
@@ -248,6 +250,27 @@ def test_segments_of_many_days_are_not_in_one_commit(
     assert drain_of(spool, log).drain() == 144
     assert len(log.open().file_uris()) == 6  # one of each day
     assert log.version() == 3
+
+
+def test_a_commit_is_bounded_and_each_segment_is_taken_apart_once(
+    tmp_path: Path, log: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool.claim(tmp_path / "spool")
+    for start in (0, 4, 8, 12):
+        spool.append(KINDS, batch(start, 4))
+        spool.seal()
+    monkeypatch.setattr(drains, "_COMMIT_BYTES", 2.5 * max(map(spool.size, spool.sealed())))
+    read: list[int] = []
+
+    def counted(segment: Segment) -> Any:
+        read.append(segment.number)
+        return spooled_columns(segment)
+
+    monkeypatch.setattr(drains, "spooled_columns", counted)
+    numbers = spool.sealed()
+    assert drain_of(spool, log).drain() == 16
+    assert log.version() == 2  # two segments in each
+    assert read == numbers
 
 
 def test_batches_of_many_shapes_become_the_same_rows_in_parts_and_at_once(
