@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from everfit.infra.serving.whole_responses import WholeResponses
+
 if TYPE_CHECKING:
     from asyncio import TimerHandle
 
@@ -64,6 +66,7 @@ class LimitedProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Take a connection, and close the one that has been idle for longest if there are too many."""
         super().connection_made(transport)
+        self.transport = WholeResponses(transport, self.loop)
         self._head_timer = self._after(self.head_seconds, self._head_is_late)
         if len(self.connections) > most_connections():
             idle = [one for one in self.connections if isinstance(one, LimitedProtocol) and one.is_idle]

@@ -49,7 +49,7 @@ def _piece(payloads: Sequence[bytes], types: Mapping[str, str]) -> "pa.Table":
 
     try:
         columns = _by_arrow(payloads, types)
-    except pa.ArrowException:  # value by value the error is a clearer one, if there is one
+    except (pa.ArrowException, OverflowError):  # value by value the error is a clearer one, if there is one
         columns = None
     return columns_as_arrow(_joined(list(map(orjson.loads, payloads)), types), types) if columns is None else columns
 

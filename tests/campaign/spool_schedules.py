@@ -232,7 +232,7 @@ def _simulated(current: Callable[[], World]) -> Iterator[None]:
         return call
 
     log = SimpleNamespace(
-        to_rows=prediction_log.to_rows,
+        with_keys=prediction_log.with_keys,
         **{name: with_places(getattr(prediction_log, name)) for name in ("last_append", "append", "append_missing")},
     )
     replaced: list[tuple[Any, str, Any]] = [
