@@ -64,7 +64,7 @@ def or_gone(client: "Client") -> Iterator[None]:
     try:
         yield
     except (CancelledError, KilledWorker, CommClosedError) as error:
-        why = getattr(client, _REASON, "") or str(error) or type(error).__name__
+        why = getattr(client, _REASON, "") or str(error).rstrip(".") or type(error).__name__
         raise WorkersError(f"the Dask scheduler or its workers are gone: {why}; {_AGAIN}") from error
 
 
