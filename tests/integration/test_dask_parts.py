@@ -21,6 +21,7 @@ from everfit.tasks.steps.task_runners import executor, workers
 from everfit.tasks.storage.workspace import Workspace
 
 dask = pytest.importorskip("dask")
+pytest.importorskip("distributed")  # now: it adds to Dask's settings, which are set back after some tests
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning"
 )
