@@ -75,7 +75,7 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
         wait_for_api(client, url, options.wait)
         _stores(settings, changes)
         of_pool = work_pool.ensure(client, POOL, changes)
-        project, deployed = project_name(settings), set()
+        project = project_name(settings)
         services = blocks.services(client, project, options.services, changes)
         specs = [_served(load_spec_file(path), services) for path in spec_files()]
         accept = partial(_accept, settings, options, changes)
@@ -83,14 +83,18 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
         names = [spec.name for spec in specs]
         notification = blocks.notification(client, project, names, options.notify, changes)
         entries = files.deployments_of(files.read_prefect_file(), names, code_version(), project)
-        wanted = with_schedules(entries, specs)
+        described = {deploying.name_on_server(entry): entry for entry in with_schedules(entries, specs)}
         remembered = blocks.Schedules(client)
-        present = listing.present_deployments(client, project, list(map(deploying.name_on_server, wanted)))
+        present = listing.present_deployments(client, project, list(described))
+        wanted = {
+            name: entry
+            for name, entry in described.items()
+            if deploying.is_asked_for(entry, present.get(name), remembered.content.get(name, {}))
+        }
         existing = listing.all_automations(client)
         related = listing.by_deployment(existing)
         flows = deploying.Flows(client)
-        for deployment in wanted:
-            name = deploying.name_on_server(deployment)
+        for name, deployment in wanted.items():
             deployment_id = deploying.deploy(
                 flows,
                 deployment,
@@ -100,14 +104,16 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
                 present=present.get(name),
                 remembered=remembered.content,
             )
-            deployed.add(name)
             mentioning = [] if deployment_id is None else related.get(deployment_id, [])
             automations.of_deployment(client, deployment, deployment_id, mentioning, changes)
+        replaced = removal.remove_replaced(client, present, related, changes, wanted=wanted, project=project)
+        for name in replaced:
+            remembered.content.pop(name, None)
         remembered.store(changes)
         own, waiting = files.automations_of(files.read_automations_file(), names, notification, project)
         automations.put_all(client, own, existing, changes)
         removal.report_orphans(
-            client, present, changes, wanted=deployed, models=names, project=project, prune=options.prune
+            client, present, changes, wanted={*wanted, *replaced}, models=names, project=project, prune=options.prune
         )
         for name in waiting:
             changes.note("automation", name, "waiting", "name a notification block: --notify TYPE/NAME")

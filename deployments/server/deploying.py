@@ -86,7 +86,7 @@ def deploy(
             for variable, value in deployment.work_pool.job_variables.items()
             if variable not in of_pool or of_pool[variable] != value
         },
-        "parameter_openapi_schema": lint.schema_of(flow),
+        "parameter_openapi_schema": lint.schema_of(flow, deployment.choices),
         "enforce_parameter_schema": deployment.enforce_parameter_schema,
         "pull_steps": list(deployment.pull),
         "concurrency": _concurrency(deployment),
@@ -103,6 +103,18 @@ def deploy(
     else:
         changes.note("deployment", name, "changed", ", ".join(changed))
     return deployment_id
+
+
+def is_asked_for(deployment: files.Deployment, present: "PresentDeployment | None", made: Mapping[str, Any]) -> bool:
+    """Return whether a deployment is wanted: one with `if_scheduled` only while a schedule of it is on.
+
+    Args:
+        deployment: The deployment in prefect.yaml, with the schedules of the spec.
+        present: The deployment on the server, where a person may have switched a schedule on.
+        made: Its schedules as the last bootstrap made them, by slug.
+    """
+    schedules, _ = _schedules(deployment, present, made)
+    return not deployment.if_scheduled or any(schedule["active"] for schedule in schedules)
 
 
 def name_on_server(deployment: files.Deployment) -> str:

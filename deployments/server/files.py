@@ -98,6 +98,13 @@ class Deployment(_Entry):
         default=(), description="Steps by which a worker gets the code. Without them it has the code installed."
     )
     enforce_parameter_schema: bool = True
+    choices: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="The values among which a person chooses in the form, by parameter."
+    )
+    if_scheduled: bool = Field(
+        default=False,
+        description="Whether it is deployed only while a schedule of it is on: in the spec, or in the UI.",
+    )
 
     @field_validator("pull")
     @classmethod

@@ -3,12 +3,13 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -90,13 +91,21 @@ def load_flow(entrypoint: str) -> "Flow[..., Any]":
         raise DeploymentError(f"entrypoint {entrypoint!r} can't be loaded: {type(error).__name__}: {error}") from error
 
 
-def schema_of(flow: "Flow[..., Any]") -> dict[str, Any]:
-    """Return the schema of a flow's parameters, which is made once for each flow."""
+def schema_of(flow: "Flow[..., Any]", choices: Mapping[str, Sequence[str]] = MappingProxyType({})) -> dict[str, Any]:
+    """Return the schema of a flow's parameters, which is made once for each flow.
+
+    Args:
+        flow: The flow.
+        choices: The values among which a person chooses, by parameter.
+    """
     from prefect.utilities.callables import parameter_schema
 
     if flow not in _SCHEMAS:
         _SCHEMAS[flow] = parameter_schema(flow).model_dump_for_openapi()
-    return _SCHEMAS[flow]
+    schema = _SCHEMAS[flow]
+    chosen = {name: {"enum": list(values)} for name, values in choices.items() if values}
+    properties = {name: {**each, **chosen.get(name, {})} for name, each in schema["properties"].items()}
+    return {**schema, "properties": properties} if chosen else schema
 
 
 def _of_deployment(deployment: files.Deployment) -> Iterator[str]:
@@ -106,7 +115,9 @@ def _of_deployment(deployment: files.Deployment) -> Iterator[str]:
     except DeploymentError as error:
         yield f"prefect.yaml: {error}"
         return
-    schema = schema_of(flow)
+    schema = schema_of(flow, deployment.choices)
+    for name in sorted(set(deployment.choices) - set(schema["properties"])):
+        yield f"{where}: choices: the flow has no parameter {name!r}; it has {', '.join(schema['properties'])}"
     yield from (f"{where}: {problem}" for problem in _of_parameters(deployment.parameters, schema))
     yield from (f"{where}: pull: {problem}" for problem in _of_steps(deployment.pull))
     for schedule in deployment.schedules:
@@ -210,6 +221,7 @@ def _not_json(environment: Any, text: str) -> str | None:
     occurred, some = datetime(2024, 1, 1, tzinfo=UTC), dict.fromkeys(_PAYLOAD, "x")
     for payload in ({}, some):
         event = {"id": UUID(int=0), "event": "everfit.data.arrived", "occurred": occurred, "payload": payload}
+        event["resource"] = {"id": "everfit.model.some"}
         try:
             json.loads(environment.from_string("{{ " + text.strip()[2:-2].strip() + " | tojson }}").render(event=event))
         except (TypeError, ValueError) as error:

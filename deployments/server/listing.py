@@ -76,6 +76,17 @@ def all_automations(client: "SyncPrefectClient") -> list[Any]:
     return [Automation.model_validate(content) for content in _pages(client, "automations", {})]
 
 
+def unfinished_runs(client: "SyncPrefectClient", deployments: Sequence[UUID]) -> set[UUID]:
+    """Return those of some deployments that have runs which wait or run."""
+    states = {"state": {"type": {"any_": ["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"]}}}
+    found: set[UUID] = set()
+    for start in range(0, len(deployments), _PAGE):
+        ids = {"id": {"any_": [str(one) for one in deployments[start : start + _PAGE]]}}
+        runs = _pages(client, "flow_runs", {"deployments": ids, "flow_runs": states})
+        found |= {UUID(run["deployment_id"]) for run in runs}
+    return found
+
+
 def stored_blocks(client: "SyncPrefectClient", slug: str, names: Sequence[str]) -> dict[str, Any]:
     """Return the stored blocks of a type, by name, each with its form and the time of its last change.
 

@@ -7,7 +7,10 @@ MODEL = "{{ $EVERFIT_MODEL }}"
 """The placeholder of the model's name, in Prefect's syntax of an environment variable."""
 
 MODELS, PROJECT = "{{ $EVERFIT_MODELS }}", "{{ $EVERFIT_PROJECT }}"
-"""The placeholders of an entry for the whole installation: the names of all models, and the project's name."""
+"""The placeholders of an entry for the whole installation: the names of all models, and the project's name.
+
+A text with the first one becomes a list, of the text with each name.
+"""
 
 VERSION, NOTIFICATION = "{{ code.stdout }}", "{{ notification }}"
 """The placeholders of the commit and of the notification block's id."""
@@ -38,8 +41,9 @@ def has_placeholder(value: Any, placeholder: str) -> bool:
 
 def _filled(value: Any, values: dict[str, Any]) -> Any:
     if isinstance(value, str):
-        if isinstance(given := values.get(value), list):
-            return given
+        for placeholder, texts in values.items():
+            if isinstance(texts, list) and placeholder in value:
+                return [_filled(value.replace(placeholder, text), values) for text in texts]
         for placeholder, text in values.items():
             value = value if isinstance(text, list) else value.replace(placeholder, text)
         return value

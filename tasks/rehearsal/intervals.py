@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from everfit.tasks.core.records import Record
 
@@ -60,7 +60,7 @@ def mean_interval(values: Sequence[float | None], confidence: float = 0.95) -> M
     for lag in range(1, lags + 1):
         variance += 2 * (1 - lag / (lags + 1)) * float(apart[lag:] @ apart[:-lag]) / (count - 1)
     error = math.sqrt(max(variance, independent) / count)
-    reach = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * error
+    reach = float(stdtrit(count - 1, (1 + confidence) / 2)) * error
     return MeanInterval(mean=mean, low=mean - reach, high=mean + reach, windows=count)
 
 

@@ -26,7 +26,7 @@ def ask_people(context: Context, request: ApprovalRequest, links: Mapping[str, s
         signature=request.turn_id,
         how_bad=f"it expires on {request.expires_at:%Y-%m-%d %H:%M} UTC",
         why=(request.headline,),
-        advice=f"Resume the run of approval/{request.model} in Prefect, which has the form, or use the command.",
+        advice=f"Resume the run approve-{request.turn_id} in Prefect, which has the form, or use the command.",
         command=f'everfit approve {request.model} {request.turn_id} --by NAME --reason "…"',
         page=links.get("artifact") or links.get("mlflow") or "",
         since=request.asked_at,

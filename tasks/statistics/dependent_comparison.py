@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtr, stdtrit
 
 from everfit.blocks.errors import NotEnoughError
 from everfit.tasks.core.paired_comparison import EarlierGains, PairedComparison, WithinGroups
@@ -48,7 +48,7 @@ def compare_dependent(rows: Rows, confidence: float, earlier: Sequence[EarlierGa
     gain = grouped_gain(checked, [one.overall for one in earlier or () if one.overall is not None])
     within = gain_within_groups(checked, [one.within for one in earlier or () if one.within is not None])
     freedom = gain.degrees_of_freedom  # to freeze the distribution takes as long as to leave the groups out
-    reach = float(t.ppf(confidence, freedom)) * gain.standard_error
+    reach = float(stdtrit(freedom, confidence)) * gain.standard_error
     # Gains without any spread over the groups are as sure as they can be.
     ratio = gain.gain / gain.standard_error if gain.standard_error > 0 else math.copysign(math.inf, gain.gain)
     return PairedComparison.model_validate(
@@ -57,8 +57,8 @@ def compare_dependent(rows: Rows, confidence: float, earlier: Sequence[EarlierGa
             "difference": gain.gain,
             "lower": gain.gain - reach,
             "upper": gain.gain + reach,
-            "p_value": float(t.sf(ratio, freedom)),
-            "p_value_worse": float(t.cdf(ratio, freedom)),
+            "p_value": float(stdtr(freedom, -ratio)),
+            "p_value_worse": float(stdtr(freedom, ratio)),
             "method": "jackknife",
             "standard_error": gain.standard_error,
             "degrees_of_freedom": gain.degrees_of_freedom,

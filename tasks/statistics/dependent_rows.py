@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from everfit.blocks.errors import NotEnoughError
 from everfit.tasks.core.paired_comparison import Autocorrelation
@@ -65,7 +65,7 @@ class GroupedGain(NamedTuple):
     @property
     def reach(self) -> float:
         """How far from the gain its one-sided bound is, at the usual confidence: few groups count as uncertain."""
-        return float(t.ppf(_USUAL, self.degrees_of_freedom)) * self.standard_error
+        return float(stdtrit(self.degrees_of_freedom, _USUAL)) * self.standard_error
 
 
 def time_groups(times: npt.NDArray[np.int64], most: int = MOST_GROUPS) -> tuple[Groups, str]:

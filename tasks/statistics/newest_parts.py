@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-from scipy.stats import t
+from scipy.special import stdtrit
 
 _APART = 2.5
 """A part disagrees if it is further apart than this number of standard errors. In simulations with equal models, with
@@ -28,7 +28,7 @@ class Gain(NamedTuple):
 
     def reach(self, confidence: float) -> float:
         """Return how far from the gain its one-sided bound is."""
-        return float(t.ppf(confidence, self.freedom)) * self.error
+        return float(stdtrit(self.freedom, confidence)) * self.error
 
 
 def agreeing_parts(count: int, gain: Callable[[int, int], Gain | None]) -> int:
@@ -50,7 +50,7 @@ def agreeing_parts(count: int, gain: Callable[[int, int], Gain | None]) -> int:
         newer, older = gain(0, taken), gain(taken, taken + 1)
         if newer is None or older is None:
             continue
-        wider = float(t.ppf(_USUAL, min(newer.freedom, older.freedom)) / t.ppf(_USUAL, math.inf))
+        wider = float(stdtrit(min(newer.freedom, older.freedom), _USUAL) / stdtrit(math.inf, _USUAL))
         if abs(newer.value - older.value) > _APART * wider * math.hypot(newer.error, older.error):
             return taken
     return count

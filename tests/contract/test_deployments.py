@@ -12,13 +12,16 @@ from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
 
 from everfit.blocks.errors import DeploymentError
+from everfit.blocks.schedules import SchedulesPolicy
 from everfit.blocks.settings import Settings
 from everfit.deployments.server import files, lint, stack
 from everfit.deployments.server.automations import _plain
 from everfit.deployments.server.changes import differing
 
 ONCE = ["digest", "housekeeping"]
-"""The flows that have one deployment for all models."""
+"""The flows that work for all models in one run."""
+OF_ONE = ["monitoring", "scoring", "training", "watch_source"]
+"""The flows that have a deployment for each model, with a limit or a schedule of its own."""
 FLOWS = sorted(path.stem.removesuffix("_flow") for path in (Path(__file__).parents[2] / "flows").glob("[a-z]*.py"))
 
 
@@ -27,15 +30,48 @@ def test_what_comes_with_everfit_has_no_mistake(tmp_path: Path, monkeypatch: pyt
     assert lint.find_problems() == []
 
 
-def test_every_flow_has_a_deployment_for_each_model() -> None:
-    found = files.deployments_of(files.read_prefect_file(), ["flights", "deliveries"], "1")
-    of_all = [each for each in found if each.entrypoint.rpartition(".")[2] in ONCE]
-    of_one = [each for each in found if each.name == "flights"]
-    assert sorted(each.entrypoint.rpartition(".")[2] for each in of_one) == sorted({*FLOWS} - {*ONCE})
-    assert len(found) == 2 * len(of_one) + len(ONCE)
+def test_every_flow_has_a_deployment_for_each_model_or_one_for_all_of_them() -> None:
+    models = ["flights", "deliveries"]
+    found = files.deployments_of(files.read_prefect_file(), models, "1", "shop")
+    flow = {id(each): each.entrypoint.rpartition(".")[2] for each in found}
+    always = [each for each in found if each.name in models and not each.if_scheduled]
+    to_choose = [each for each in found if each.choices]
+    of_all = [each for each in found if each.name == "shop"]
+
+    assert sorted(flow[id(each)] for each in always) == sorted(2 * OF_ONE)
+    assert sorted(flow[id(each)] for each in to_choose) == sorted({*FLOWS} - {*OF_ONE} - {*ONCE})
+    assert sorted(flow[id(each)] for each in of_all) == ONCE
     assert all(each.version == "1" for each in found)
-    assert all(each.parameters["model"] == each.name for each in found if each not in of_all)
-    assert all(each.parameters["models"] == ["flights", "deliveries"] and each.name == "everfit" for each in of_all)
+    assert all(each.parameters["model"] == each.name for each in found if each.name in models)
+    assert all(each.parameters["models"] == models for each in of_all)
+    assert {each.name for each in to_choose} == {"any-model-of-shop"}
+    assert all(each.choices == {"model": tuple(models)} and "model" not in each.parameters for each in to_choose)
+
+
+def test_a_flow_that_a_spec_can_schedule_has_a_deployment_for_each_model_that_does() -> None:
+    found = files.deployments_of(files.read_prefect_file(), ["flights"], "1")
+    of_model = {each.entrypoint.rpartition(".")[2]: each for each in found if each.name == "flights"}
+
+    scheduled = {key for key in SchedulesPolicy.model_fields if key != "timezone"}
+    assert scheduled | {"training"} == of_model.keys()
+    assert all(each.concurrency_limit and each.concurrency_limit.limit == 1 for each in of_model.values())
+    assert not any(each.active for one in of_model.values() if one.if_scheduled for each in one.schedules)
+
+
+def test_triggers_of_all_models_act_on_the_project_s_own_alone() -> None:
+    models = ["flights", "deliveries"]
+    found = files.deployments_of(files.read_prefect_file(), models, "1", "shop")
+    triggers = [trigger for each in found if each.choices for trigger in each.triggers]
+
+    assert {name for trigger in triggers for name in trigger["expect"]} == {
+        "everfit.drift.detected", "everfit.quality.degraded", "everfit.approval.requested",
+        "everfit.release.promoted", "everfit.release.rolled-back",
+    }  # fmt: skip
+    for trigger in triggers:
+        assert trigger["match"] == {"prefect.resource.id": [f"everfit.model.{model}" for model in models]}
+        assert trigger["for_each"] == ["prefect.resource.id"]
+        assert "event.resource.id" in trigger["parameters"]["model"]
+        assert trigger["name"].endswith(" of shop")
 
 
 def test_every_parameter_of_every_form_is_described() -> None:
@@ -101,6 +137,11 @@ SCHEDULE = {"slug": "hourly", "cron": "0 * * * *"}
         (training(lambda entry: entry.update(description="{{ $EVERFIT_MODELL }}")), "is not a placeholder"),
         (training(lambda entry: entry.update(concurrency_limit={"limit": 0})), "concurrency_limit.limit"),
         (lambda content: content["deployments"].append(content["deployments"][0]), "is there 2 times"),
+        (
+            training(lambda entry: entry.update(choices={"modell": ["x"]})),
+            "choices: the flow has no parameter 'modell'",
+        ),
+        (training(lambda entry: entry.update(choices={"model": ["x"]})), "is not one of ['x']"),
         (lambda content: content.update(pull=[{f"{STEPS}.git_clon": {}}]), "there is no step"),
         (lambda content: content.update(pull=[{f"{STEPS}.git_clone": {"repo": "x"}}]), "has no argument 'repo'"),
         (lambda content: content.update(pull=[{"clone": None}]), "the full name of its function"),

@@ -56,7 +56,7 @@ def test_a_bootstrap_makes_everything_once_and_leaves_what_it_doesnt_know(server
         (each.kind, each.name, each.status) for each in foreseen
     ]
     assert {each.kind for each in made} >= {"model spec", "deployment", "automation", "variable", "ledger"}
-    assert {each.name for each in made if each.kind == "deployment"} >= {f"training/{MODEL}", f"upkeep/{MODEL}"}
+    assert {each.name for each in made if each.kind == "deployment"} >= {f"training/{MODEL}", f"scoring/{MODEL}"}
     after = server.everything
     assert [each for each in server.set_up() if each.status != "waiting"] == []
     assert server.everything == after
@@ -227,7 +227,7 @@ def test_a_stored_spec_that_cant_be_read_is_told_by_its_key(server: Server) -> N
 
 
 def test_what_no_spec_asks_for_is_reported_and_removed_when_asked(server: Server) -> None:
-    server.write_deployments("monitoring", "training")
+    server.write_deployments(".monitoring", ".training")
     others = theirs(server.prefect)
     server.set_up()
     Path("deployments/models", f"{MODEL}.yaml").rename("kept.yaml")

@@ -86,7 +86,7 @@ def test_a_schedule_that_is_none_is_one_clear_error(server: Server) -> None:
 def test_schedules_of_every_kind_are_the_same_when_they_are_read_again(server: Server) -> None:
     server.write_deployments(".reconcile")
     content = yaml.safe_load(Path("deployments/prefect.yaml").read_text())
-    content["deployments"][0]["schedules"] = [
+    content["deployments"][-1]["schedules"] = [
         {"slug": "one", "interval": 3600.5, "active": False},
         {"slug": "two", "interval": 7200, "anchor_date": "2024-01-01T00:00:00Z", "timezone": "Europe/Berlin"},
         {"slug": "three", "rrule": "FREQ=DAILY"},

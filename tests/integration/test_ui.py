@@ -146,8 +146,9 @@ class Desk:
             page.screenshot(path=Path(folder, f"operations-{name}.png"), clip=beside_the_menu)
 
     def runs(self, flow: str) -> list[Any]:
-        """The runs of the model's deployment, newest last."""
-        deployment = self.prefect.read_deployment_by_name(f"{flow}/deliveries").id
+        """The runs of the flow's deployment, newest last."""
+        name = "deliveries" if flow == "training" else "any-model-of-shop"
+        deployment = self.prefect.read_deployment_by_name(f"{flow}/{name}").id
         results = [run for run in self.prefect.read_flow_runs() if run.deployment_id == deployment]
         return sorted(results, key=lambda run: run.created)
 
@@ -158,6 +159,7 @@ def desk(_empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with pytest.MonkeyPatch.context() as patched, a_server(folder) as url:
         patched.chdir(folder)
         patched.setenv("EVERFIT_WORKSPACE", str(folder / ".everfit"))
+        patched.setenv("EVERFIT_PROJECT", "shop")
         patched.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / '.everfit' / 'mlflow.db'}")
         (folder / ".everfit").mkdir()
         shutil.copy(_empty_mlflow, folder / ".everfit" / "mlflow.db")
@@ -218,6 +220,21 @@ def test_a_training_is_started_with_a_reason(desk: Desk):
     run = until(lambda: desk.runs("training"))[-1]
     assert run.parameters["model"] == "deliveries"
     assert Trigger.model_validate(run.parameters["trigger"]) == Trigger(reason="prices changed on Monday")
+
+
+def test_a_rollback_is_of_a_model_that_is_chosen_from_those_of_the_project(desk: Desk):
+    deployment = desk.prefect.read_deployment_by_name("rollback/any-model-of-shop").id
+
+    with desk.browser() as page:
+        desk.shown(page, f"/deployments/deployment/{deployment}/run")
+        page.get_by_label("model", exact=True).click()
+        page.get_by_role("option", name="deliveries").click()
+        page.get_by_label("reason", exact=True).fill("worse since Monday")
+        page.get_by_role("button", name="Submit").click()
+        page.wait_for_url(lambda url: not url.endswith("/run"))
+
+    run = until(lambda: desk.runs("rollback"))[-1]
+    assert (run.parameters["model"], run.parameters["reason"]) == ("deliveries", "worse since Monday")
 
 
 def test_a_waiting_challenger_is_approved_in_the_form(desk: Desk):

@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.stats import false_discovery_control
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.monitoring import DriftMethod, MonitoringPolicy
@@ -185,6 +184,8 @@ def _comparable(profile: ColumnProfile, counts: ColumnHistogram, policy: Monitor
 
 
 def _judge(measured: Sequence[ColumnDrift], alpha: float) -> tuple[ColumnDrift, ...]:
+    from scipy.stats import false_discovery_control
+
     compared = [column for column in measured if column.p_value is not None]
     adjusted = iter(false_discovery_control([column.p_value for column in compared if column.p_value is not None]))
     judged: list[ColumnDrift] = []

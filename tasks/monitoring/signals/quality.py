@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, FiniteFloat
-from scipy.stats import false_discovery_control
 
 from everfit.blocks.errors import DataError, MetricError, NotEnoughError
 from everfit.blocks.metrics import is_own_metric
@@ -229,6 +228,8 @@ def by_slice(
         days: As for `realised`.
         entities: As for `realised`.
     """
+    from scipy.stats import false_discovery_control
+
     labels, values, chosen = np.asarray(y), np.asarray(scores), metric(name)
     some = _groups_of(days, entities)
     losses: list[tuple[str, RealisedQuality, float, float]] = []
