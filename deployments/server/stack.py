@@ -71,7 +71,7 @@ def up(
         for name, wanted in _PORTS.items()
     }
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
-    environment = _environment(settings, folder, stores, urls)
+    environment = environment_of(settings, folder, stores, urls)
 
     commands = _commands(served, settings, ports)
     with telling(f"starting Prefect at {urls['prefect']} and MLflow at {urls['mlflow']}"):
@@ -161,7 +161,15 @@ def _stop(names: Sequence[str], folder: Path) -> list[str]:
     return running
 
 
-def _environment(settings: Settings, folder: Path, stores: Databases, urls: dict[str, str]) -> dict[str, str]:
+def environment_of(settings: Settings, folder: Path, stores: Databases, urls: dict[str, str]) -> dict[str, str]:
+    """Return the environment of the processes of a stack.
+
+    Args:
+        settings: The settings of this installation.
+        folder: The folder of the processes' files.
+        stores: The databases.
+        urls: The addresses of `prefect`, `mlflow` and `pages`.
+    """
     workspace = settings.workspace if "://" in settings.workspace else str(Path(settings.workspace).absolute())
     own = {
         **NO_TELEMETRY,

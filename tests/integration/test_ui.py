@@ -227,7 +227,7 @@ def test_a_rollback_is_of_a_model_that_is_chosen_from_those_of_the_project(desk:
 
     with desk.browser() as page:
         desk.shown(page, f"/deployments/deployment/{deployment}/run")
-        page.get_by_label("model", exact=True).click()
+        page.get_by_label("Select model").click()
         page.get_by_role("option", name="deliveries").click()
         page.get_by_label("reason", exact=True).fill("worse since Monday")
         page.get_by_role("button", name="Submit").click()
