@@ -71,7 +71,10 @@ def test_events_and_schedules_keep_the_model_fit_without_a_person(stack: Stack) 
     assert result["state_name"] == "RetrainingCalled"
     wait_for(lambda: len([run for run in stack.runs("training") if run["state_type"] in OVER]) == 2)
     requested = wait_for(lambda: [run for run in stack.runs("retraining") if run["state_type"] in OVER])
-    assert {run["state_name"] for run in requested} <= {"TurnCalled", "TurnCalledAlready"}
+    # On a busy machine monitoring has looked once more by now, and the cooldown holds that back.
+    first = min(requested, key=lambda run: run["start_time"])
+    assert first["state_name"] in {"TurnCalled", "TurnCalledAlready"}
+    assert {run["state_name"] for run in requested} <= {first["state_name"], "TurnCalledAlready", "TurnHeldBack"}
     assert [(turn.trigger.kind, turn.state) for turn in stack.turns] == [("event", "Promoted"), ("quality", "Promoted")]
     assert len(stack.runs("training")) == 2
     assert stack.served == 2
