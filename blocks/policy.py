@@ -1,17 +1,29 @@
 """The base class of the parts of a model spec, and durations."""
 
 import re
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
 
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _PATTERN = r"^(\d+(?:\.\d+)?)(w|d|h|m|s)$"
+_ISO = TypeAdapter(timedelta)
 
 
 def parse_duration(value: object) -> timedelta:
     """Read a duration such as `14d`, `12h`, `90m`, `2w` or `30s`.
+
+    Prefect's form fills in defaults as ISO 8601 has them, such as `P30D`, so that these are read too.
 
     Raises:
         ValueError: The value is not a number followed by one of those units.
@@ -19,6 +31,9 @@ def parse_duration(value: object) -> timedelta:
     if isinstance(value, timedelta):
         return value
     match = re.fullmatch(_PATTERN, value.strip()) if isinstance(value, str) else None
+    if match is None and isinstance(value, str) and value.startswith("P"):
+        with suppress(ValidationError):
+            return _ISO.validate_python(value)
     if match is None:
         raise ValueError(f"{value!r} is not a duration; give a number and a unit, such as 14d, 12h, 90m or 2w")
     return timedelta(seconds=float(match[1]) * _UNITS[match[2]])

@@ -4,8 +4,10 @@ import importlib
 import inspect
 import os
 import pkgutil
+import re
 import subprocess
 import sys
+from datetime import timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import urlparse
@@ -19,6 +21,8 @@ from pydantic import SecretStr
 
 import everfit.blocks
 from everfit.blocks.errors import SourceError
+from everfit.blocks.policy import format_duration, parse_duration
+from everfit.blocks.spec import ModelSpec
 from everfit.tasks.models.signatures import new_key, public_key, read_signing_key
 
 
@@ -83,3 +87,21 @@ def test_a_key_may_be_in_a_secret_block(tmp_path: Path) -> None:
     assert public_key(read_signing_key(SecretStr("block:everfit-signing-key"))) == public
     with pytest.raises(SourceError, match="EVERFIT_SIGNING_KEY: there is no Secret block 'no-such-key'"):
         read_signing_key(SecretStr("block:no-such-key"))
+
+
+def test_what_the_form_fills_in_for_a_key_that_is_left_out_can_be_read() -> None:
+    """Prefect's form sends the defaults of the schema, which has spans of time as ISO 8601 writes them."""
+    defaults = ModelSpec.model_json_schema()["definitions"]
+    filled = [
+        (name, key, each["default"])
+        for name, section in defaults.items()
+        for key, each in section.get("properties", {}).items()
+        if isinstance(each.get("default"), str) and re.fullmatch(r"P[\dTYMDHSW.]+", each["default"])
+    ]
+    assert filled
+    for _, _, default in filled:
+        assert parse_duration(format_duration(parse_duration(default))) == parse_duration(default)
+    assert parse_duration("PT0.02S") == timedelta(milliseconds=20)
+    for wrong in ("P", "PIG", "-P1D"):
+        with pytest.raises(ValueError, match="is not a duration"):
+            parse_duration(wrong)
