@@ -25,6 +25,8 @@ _UNSHARE = [
 ]
 _HIDDEN = ("/tmp", "/dev/shm")  # noqa: S108 - each host gets its own
 _FIRST = 10
+_LEFT_OUT = ("SSL_CERT_FILE", "PREFECT_HOME", "XDG_RUNTIME_DIR")
+"""Variables that the tests lead into folders that hosts don't see."""
 FOLDER = "/tmp/work"  # noqa: S108 - in the host's own /tmp
 """The working folder of each host, which no other host sees."""
 SHARED = "/tmp/shared"  # noqa: S108
@@ -90,7 +92,8 @@ class Host:
         """Start a command on the host, in its working folder."""
         enter = ["nsenter", "--target", str(self.pid), "--mount", "--net", "--uts", f"--wdns={cwd}"]
         given = {"HOME": "/tmp/home", "TMPDIR": "/tmp", **(environment or {})}  # noqa: S108
-        return subprocess.Popen([*enter, *command], env=os.environ | given, stdout=out, stderr=err, text=True)
+        kept = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
+        return subprocess.Popen([*enter, *command], env=kept | given, stdout=out, stderr=err, text=True)
 
     def cut(self) -> None:
         """Pull its cable: what is sent to it is lost, and nobody is told."""
