@@ -160,4 +160,4 @@ def table_names() -> tuple[TableName, ...]:
 
 def read_jsonl(content: bytes) -> list[dict[str, Any]]:
     """Return the objects of a file with one JSON object a line."""
-    return [json.loads(line) for line in content.decode().splitlines() if line]
+    return [json.loads(line) for line in content.splitlines() if line]

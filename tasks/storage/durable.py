@@ -55,7 +55,7 @@ def sync_commits(table: Path, versions: Iterable[int]) -> None:
     commits = [table / _LOG / f"{version:020d}.json" for version in written]
     for commit in commits:
         with suppress(FileNotFoundError):  # a checkpoint has replaced it
-            for line in commit.read_text(encoding="utf-8").splitlines():
+            for line in commit.read_bytes().splitlines():
                 added = json.loads(line).get("add")
                 if added:
                     path = table / unquote(added["path"])
@@ -84,7 +84,7 @@ def sync_found_commit(table: Path, is_it: Callable[[Mapping[str, Any]], bool]) -
             continue
         versions.append(int(commit.stem))
         with suppress(FileNotFoundError):
-            lines = commit.read_text(encoding="utf-8").splitlines()
+            lines = commit.read_bytes().splitlines()
             if any(is_it(json.loads(line)) for line in lines if line):
                 break
     sync_commits(table, versions)

@@ -42,6 +42,18 @@ def test_a_process_that_ends_while_a_table_is_read_ends_in_peace(tmp_path: Path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_texts_with_other_ends_of_lines_than_json_has_are_flushed(tmp_path: Path) -> None:
+    """Delta writes the least and greatest texts into its log as they are, and Python sees more ends of lines there."""
+    table = Table(str(tmp_path / "table"))
+    texts = ["\u0085\u2028", "\u2029z"]
+    rows = pd.DataFrame({KEY: [1, 2], DAY: pd.to_datetime(["2024-03-01"] * 2).date, "text": texts})
+
+    table.append(rows, "one")
+    table.append(rows, "one")  # it is found, and flushed again
+
+    assert list(table.read()["text"]) == texts
+
+
 def test_rows_that_two_append_at_once_under_one_name_are_there_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
