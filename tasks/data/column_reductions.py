@@ -70,7 +70,7 @@ def reduced(frame: pd.DataFrame, expectation: Expectation) -> pd.DataFrame | Mom
     known = values.dropna()
     if expectation.type in _REDUCTIONS:
         known = _REDUCTIONS[expectation.type](known)
-    elif len(known) and pd.api.types.is_numeric_dtype(known.dtype):
+    elif len(known) and pd.api.types.is_numeric_dtype((known := known.infer_objects()).dtype):
         numbers = known.to_numpy(dtype=known.dtype if isinstance(known.dtype, np.dtype) else None)
         return moments_of(numbers, squares=expectation.type == "expect_column_stdev_to_be_between")
     rows: pd.DataFrame = (known if len(known) else values.head(1)).to_frame()

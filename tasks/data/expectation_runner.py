@@ -137,11 +137,13 @@ class Checker:
             for position in self._counts:
                 counted.judge(self.tallies[position])
         for position, kept in self.deciding.items():
-            if sums := [part for part in kept if isinstance(part, Moments)]:
+            sums = [part for part in kept if isinstance(part, Moments)]
+            frames = [part for part in kept if isinstance(part, pd.DataFrame)]
+            others = [frame for frame in frames if sums and frame.notna().to_numpy().any()]  # such as texts
+            if sums and not others:
                 self.tallies[position].judge(*judged(sums, self.tallies[position].expectation))
             elif kept:
-                frames = [part for part in kept if isinstance(part, pd.DataFrame)]
-                self._run(pd.concat(frames, ignore_index=True), [position])
+                self._run(pd.concat(others or frames, ignore_index=True), [position])
             kept.clear()
         return tuple(tally.outcome() for tally in self.tallies)
 

@@ -76,14 +76,16 @@ def fit(
     kept = len(rows) if policy.calibration == "none" else round(len(rows) * (1 - VALIDATION_SHARE))
     weights = training_weights(rows, spec.columns.time, policy.half_life)
     last = model.steps[-1][0]
+    # A user's own imputer may get a sparse table, whose zeros only a plain fit counts.
+    quick = nullcontext() if is_reference(candidate) else medians_by_column(model)
     if elsewhere is not None:
-        with medians_by_column(model):
+        with quick:
             columns = model[:-1].fit(rows[features].iloc[:kept], target.iloc[:kept])
         until = rows[spec.columns.time].iloc[kept].to_pydatetime() if kept < len(rows) else None
         model.steps[-1] = (last, elsewhere(model.steps[-1][1], columns, until))
     else:
         given = {} if weights is None else {f"{last}__sample_weight": weights[:kept]}
-        with medians_by_column(model), on_free_cores() if _has_boosting(model) else nullcontext():
+        with quick, on_free_cores() if _has_boosting(model) else nullcontext():
             model.fit(rows[features].iloc[:kept], target.iloc[:kept], **given)
     if kept < len(rows):
         fresh = rows[WEIGHT].to_numpy(dtype=np.float64)[kept:] if WEIGHT in rows else None

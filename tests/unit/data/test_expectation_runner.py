@@ -192,3 +192,20 @@ def test_a_mean_has_the_same_digits_in_whatever_parts_its_rows_come():
             checker.check(pd.DataFrame({"x": part}))
         found.add(checker.outcomes())
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("kind", ["mean", "sum", "stdev"])
+@pytest.mark.parametrize(
+    ("other", "holds"), [(["a", "b"], False), (pd.Series([3, 5.5], dtype=object), True), ([None, None], True)]
+)
+def test_sums_of_numbers_do_not_hide_the_other_values_of_a_column(kind: str, other: object, holds: bool) -> None:
+    bounds = {"column": "x", "min_value": 0, "max_value": 100}
+    parts = [pd.DataFrame({"x": [1, 2]}), pd.DataFrame({"x": other})]
+    for some in (parts, parts[::-1]):
+        checker = Checker([Expectation(type=f"expect_column_{kind}_to_be_between", kwargs=bounds)])
+        for part in some:
+            checker.check(part)
+        (outcome,) = checker.outcomes()
+        assert outcome.passed == holds
+        if kind == "sum" and holds:
+            assert float(outcome.observed) == 3 + (8.5 if isinstance(other, pd.Series) else 0)
