@@ -68,8 +68,11 @@ def read_json(body: bytes) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         if b"NaN" in body or b"Infinity" in body:
-            with contextlib.suppress(ValueError, RecursionError):
-                return json.loads(body, parse_constant=_CONSTANTS.__getitem__, parse_int=_whole)
+            with contextlib.suppress(ValueError, TypeError, RecursionError):
+                content = json.loads(body, parse_constant=_CONSTANTS.__getitem__, parse_int=_whole)
+                if b"\\ud" in body.lower():
+                    orjson.dumps(content)  # refuses half a character, which Python's parser takes
+                return content
         raise RequestError(f"the body is not JSON: {error.msg} at character {error.pos}; write null for NaN") from None
 
 

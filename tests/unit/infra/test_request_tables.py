@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from everfit.infra.serving.protocol import RequestError, identify, read_invocation, records_table
+from everfit.infra.serving.protocol import RequestError, identify, read_invocation, read_json, records_table
 from everfit.tasks.models.input_column import InputColumn
 from everfit.tasks.models.input_schema import InputSchema
 
@@ -46,3 +46,10 @@ def test_rows_with_equal_keys_have_equal_texts_and_those_without_a_whole_one_hav
     assert none == ""
     keyless = INPUTS.model_copy(update={"key": ()})
     assert identify(table, {}, keyless, 0).keys == [""] * 4
+
+
+def test_half_a_character_is_no_text_beside_nan_either() -> None:
+    assert read_json(rb'{"x": NaN, "text": "\ud83d\ude00 \ud7ff"}') == {"x": None, "text": "\U0001f600 \ud7ff"}
+    for body in (rb'{"x": NaN, "text": "\ud800"}', rb'{"x": NaN, "text": ["\uDC00"]}', rb'{"x": 1, "text": "\ud800"}'):
+        with pytest.raises(RequestError, match="not JSON"):
+            read_json(body)
