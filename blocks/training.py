@@ -200,6 +200,8 @@ class TrainingPolicy(Policy):
 
     def _check_candidates(self, task: TaskKind) -> None:
         for position, candidate in enumerate(self.candidates):
+            if candidate in self.candidates[:position]:
+                raise ValueError(f"training.candidates.{position}: {candidate!r} is there twice; list it once")
             if task not in DASK_TRAINERS.get(candidate, ("", {task}))[1]:
                 suited = [name for name, (_, tasks) in DASK_TRAINERS.items() if task in tasks]
                 raise ValueError(

@@ -23,6 +23,7 @@ from everfit.tasks.training.worker_fit import no_workers
         ({"holdout": "0d"}, "binary", "above 0s|empty or negative"),
         ({"time_limit": "0s"}, "binary", "above 0s|empty or negative"),
         ({"candidates": ["ridge"]}, "binary", "can't be used for a binary model"),
+        ({"candidates": ["ridge", "ensemble", "ridge"]}, "regression", "candidates.2: 'ridge' is there twice"),
         ({"candidates": ["no such thing"]}, "binary", "or package.module:factory"),
         ({"parameters": {"ridge": {"alpha": 1}}}, "binary", "is not a candidate"),
         ({"search": {"spaces": {"ridge": {"alpha": {"low": 1, "high": 2}}}}}, "binary", "is not a candidate"),
