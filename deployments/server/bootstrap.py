@@ -13,6 +13,7 @@ from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
 from everfit.deployments.server import automations, blocks, deploying, files, lint, listing, removal, work_pool
 from everfit.deployments.server.changes import Changes
+from everfit.deployments.server.locked_database import client_settings
 from everfit.deployments.server.project import project_name
 from everfit.deployments.server.schedules import with_schedules
 from everfit.tasks.core.reachable import why_unreachable
@@ -71,7 +72,7 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
     from everfit.tasks.registry.code_version import code_version
 
     changes = Changes(options.dry_run)
-    with get_client(sync_client=True) as client:
+    with get_client(sync_client=True, httpx_settings=client_settings()) as client:
         wait_for_api(client, url, options.wait)
         _stores(settings, changes)
         of_pool = work_pool.ensure(client, POOL, changes)
