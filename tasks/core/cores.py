@@ -16,7 +16,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _SPINS = "1000"
 """Looks of a waiting OpenMP thread before it sleeps, some 40 µs: with fewer, the many short parts of a boosting's fit
 wait for threads to wake up; with more, threads that wait take cores from those that compute."""
-_LOOKS, _PAUSE = 5, 0.004
+_LOOKS, _PAUSE_S = 5, 0.004
 
 
 def fit_threads(environment: MutableMapping[str, str] = os.environ) -> None:
@@ -80,7 +80,7 @@ def free_cores(root: Path = Path("/")) -> int:
     running = []
     for look in range(_LOOKS):
         if look:
-            time.sleep(_PAUSE)
+            time.sleep(_PAUSE_S)
         try:
             running.append(int(_read(root / "proc/loadavg").split()[3].split("/")[0]))
         except (IndexError, ValueError):

@@ -76,7 +76,11 @@ def what_is_missing(markers: list[tuple[str, str]], files: list[str], servers: S
             local = "://" not in folder and not Path(folder).is_dir()
             return [folder, "it has no such folder" if local else "it sees another folder under this path"]
     for path in files:
-        if not Path(path).exists():
+        try:
+            there = Path(path).exists()
+        except OSError as error:  # it may not look there; to `check_workers` an error of this kind is a lost worker
+            return [path, f"{type(error).__name__}: {error}"]
+        if not there:
             return [path, "it has no such file"]
     for address in servers:
         try:

@@ -118,6 +118,14 @@ def test_a_worker_that_mounts_something_else_there_is_told(tmp_path: Path) -> No
     )
 
 
+def test_a_file_that_a_worker_may_not_look_for_is_missing_and_no_lost_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(_: Path) -> bool:
+        raise PermissionError("forbidden")
+
+    monkeypatch.setattr(Path, "exists", forbidden)
+    assert what_is_missing([], ["/data/rows.csv"]) == ["/data/rows.csv", "PermissionError: forbidden"]
+
+
 @pytest.mark.parametrize(
     ("named", "own", "told"),
     [

@@ -151,9 +151,9 @@ def lonely_scheduler() -> Iterator[str]:
 def test_work_without_any_worker_ends_with_one_sentence(lonely_scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(RUNNER, "dask")
     monkeypatch.setenv(ADDRESS, lonely_scheduler)
-    told = pytest.raises(WorkersError, match=r"are gone: it has had no worker for \d s; nothing is lost")
+    all_gone = pytest.raises(WorkersError, match=r"are gone: it has had no worker for \d s; nothing is lost")
     with dask.config.set({"distributed.scheduler.no-workers-timeout": "300ms"}):
-        with told, workers() as spread:
+        with all_gone, workers() as spread:
             list(spread(pow, 2, [1, 2]))
-        with told, executor(1) as there:
+        with all_gone, executor(1) as there:
             there.submit(pow, 2, 3).result()

@@ -96,7 +96,7 @@ class Host:
         return subprocess.Popen([*enter, *command], env=kept | given, stdout=out, stderr=err, text=True)
 
     def cut(self) -> None:
-        """Pull its cable: what is sent to it is lost, and nobody is told."""
+        """Pull its cable: what is sent to it is lost without an error."""
         _ip(f"link set {self._link} down")
 
     def mend(self) -> None:
